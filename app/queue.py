@@ -1,0 +1,135 @@
+"""Sends hints to the workers from one background thread; never makes its caller wait.
+
+PostgreSQL rows are the truth, so a hint may be dropped: the keeper sends it again. That is why the queue is
+bounded, why nothing here retries for long, and why a broker that is down or frozen costs a request nothing.
+`HintQueue.put` sends after the session's commit and forgets the hint when the transaction is rolled back.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from celery import Celery, chain
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from app.jobs import QUEUE_STEPS, Hint
+
+log = logging.getLogger(__name__)
+
+_HINTS: Final = "hints"
+_CAPACITY: Final = 10_000
+_TIMEOUT_S: Final = 1
+
+
+def make_transport_options(broker_url: str, *, timeout_s: float) -> dict[str, Any]:
+    """Options of a connection that gives up after `timeout_s`; the transports name them differently."""
+    if broker_url.startswith("amqp"):
+        return {
+            "connect_timeout": timeout_s,
+            "read_timeout": timeout_s,
+            "write_timeout": timeout_s,
+            "max_retries": 0,
+        }
+    return {
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+        "visibility_timeout": 300,
+    }
+
+
+def make_sender(broker_url: str) -> Celery:
+    """A Celery application that only sends, and gives up soon."""
+    sender = Celery("gateway-sender", broker=broker_url, set_as_current=False)
+    sender.conf.update(
+        broker_transport_options=make_transport_options(broker_url, timeout_s=_TIMEOUT_S),
+        broker_connection_timeout=_TIMEOUT_S,
+        broker_connection_retry=False,
+        broker_connection_max_retries=0,
+        broker_pool_limit=1,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_publish_retry=False,
+        task_default_queue=QUEUE_STEPS,
+        task_send_sent_event=False,
+    )
+    return sender
+
+
+def make_chain(sender: Celery, hint: Hint) -> Any:
+    """The Celery chain of a hint: immutable signatures by name, so that nothing of `workers` is imported."""
+    args = (hint.run_id, hint.charger_id, hint.identity)
+    return chain(
+        *(
+            sender.signature(name, args=args, immutable=True, queue=hint.queue)
+            for name in hint.task_names()
+        )
+    )
+
+
+class Hints(Protocol):
+    """Where services leave their hints."""
+
+    def put(self, session: Session, hint: Hint) -> None:
+        """Send `hint` once `session` has committed."""
+
+
+class HintQueue:
+    """A bounded queue and the thread that empties it. Starts its thread at the first hint (fork-safe)."""
+
+    def __init__(self, broker_url: str, *, capacity: int = _CAPACITY) -> None:
+        self._sender = make_sender(broker_url)
+        self._queue: queue.Queue[Hint] = queue.Queue(capacity)
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        #: `sent`, `dropped` (the queue was full), `lost` (the broker did not take it), since the start.
+        self.counts: Counter[str] = Counter()
+
+    def put(self, session: Session, hint: Hint) -> None:
+        """Send `hint` once `session` has committed; a rollback forgets it."""
+        hints = session.info.setdefault(_HINTS, [])
+        if not hints:
+            event.listen(session, "after_commit", self._flush, once=True)
+            event.listen(session, "after_rollback", _forget, once=True)
+        hints.append(hint)
+
+    def send(self, hints: Iterable[Hint]) -> None:
+        """Send now; for callers whose rows are committed."""
+        for hint in hints:
+            try:
+                self._queue.put_nowait(hint)
+            except queue.Full:
+                self.counts["dropped"] += 1
+        self._start()
+
+    def _flush(self, session: Session) -> None:
+        self.send(session.info.pop(_HINTS, []))
+
+    def _start(self) -> None:
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            hint = self._queue.get()
+            try:
+                make_chain(self._sender, hint).apply_async()
+            except Exception as error:  # noqa: BLE001  # any failure to send is the keeper's to mend
+                self.counts["lost"] += 1
+                log.warning("hint not sent: %s", type(error).__name__, extra={"run_id": hint.run_id})
+            else:
+                self.counts["sent"] += 1
+
+
+def _forget(session: Session) -> None:
+    session.info.pop(_HINTS, None)

@@ -1,0 +1,1 @@
+"""Every SQL statement, one module per noun, as functions that take a session; none commits."""

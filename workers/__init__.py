@@ -1,0 +1,1 @@
+"""The hands of the gateway: Celery steps, the durable engine and the runtime drivers."""

@@ -1,0 +1,1 @@
+"""The durable engine: claims, steps, and those who keep runs moving."""
