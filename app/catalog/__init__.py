@@ -6,7 +6,8 @@ which rules an entry obeys, `index.py` looks things up and judges an order, `tem
 
 Where a model's facts come from is its `source`: the title of the document, with what that document does not
 say marked as `typical values`; an entry that is `typical values` throughout had no document that we could
-read. `OCPP2.0.1` stands only where the maker offers it for that hardware; ordering it elsewhere is refused.
+read. `OCPP2.0.1` stands only where we believe that the maker offers it for that hardware: read the source of
+the entry for whether a document said so. Ordering it of any other model is refused.
 """
 
 from app.catalog.entries import (
