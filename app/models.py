@@ -170,6 +170,8 @@ class Run(Base):
     fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     #: Claims of the step at hand that did not end in a park.
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    #: Claims of the step at hand that neither ended nor were handed back: a worker died under them.
+    unended: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     #: Whether a message for this run should be on its way or in a worker's hands.
     hinted: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -247,6 +249,8 @@ class Runtime(Base):
     generation: Mapped[int]
     organization_id: Mapped[str]
     identity: Mapped[str]
+    #: The run that ordered this start.
+    run_id: Mapped[str]
     #: `local`, `docker` or `aws`.
     provider: Mapped[str]
     #: Attempt number of the key; grows after a definite refusal.

@@ -393,6 +393,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default=sa.text("'active'"), nullable=False),
         sa.Column("fence", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("unended", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column(
             "due_at",
             sa.DateTime(timezone=True),
@@ -519,6 +520,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("identity", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
