@@ -78,6 +78,9 @@ def make_chain(sender: Celery, hint: Hint) -> Any:
 class Hints(Protocol):
     """Where services leave their hints."""
 
+    #: Runs of one organization that may be hinted at once (`GATEWAY_ORG_INFLIGHT`).
+    cap: int
+
     def put(self, session: Session, hint: Hint) -> None:
         """Send `hint` once `session` has committed."""
 
@@ -85,7 +88,8 @@ class Hints(Protocol):
 class HintQueue:
     """A bounded queue and the thread that empties it. Starts its thread at the first hint (fork-safe)."""
 
-    def __init__(self, broker_url: str, *, capacity: int = _CAPACITY) -> None:
+    def __init__(self, broker_url: str, *, cap: int, capacity: int = _CAPACITY) -> None:
+        self.cap = cap
         self._sender = make_sender(broker_url)
         self._queue: queue.Queue[Hint] = queue.Queue(capacity)
         self._guard = threading.Lock()
@@ -126,7 +130,9 @@ class HintQueue:
                 make_chain(self._sender, hint).apply_async()
             except Exception as error:  # noqa: BLE001  # any failure to send is the keeper's to mend
                 self.counts["lost"] += 1
-                log.warning("hint not sent: %s", type(error).__name__, extra={"run_id": hint.run_id})
+                log.warning(
+                    "hint not sent: %s", type(error).__name__, extra={"run_id": hint.run_id}
+                )
             else:
                 self.counts["sent"] += 1
 

@@ -24,7 +24,9 @@ from app.workflows import PLANS, Kind
 #: Before the first look at a new or woken run, seconds.
 NUDGE_S: Final = 3.0
 
-HINT_COLUMNS: Final = "runs.id, kind, plan, at, coalesce(charger_id, job_id::text) AS subject, identity"
+HINT_COLUMNS: Final = (
+    "runs.id, kind, plan, at, coalesce(charger_id, job_id::text) AS subject, identity"
+)
 
 
 def make_hint(row: Any, *, swept: bool = False) -> Hint:

@@ -4,8 +4,8 @@ Every function is one statement or two, and every decision is made by the statem
 processes that do the same thing at the same time cannot both succeed. Times are the database's.
 
 `hinted` is true while a message for the run should exist (on its way, or in a worker's hands); a run that
-sleeps or waits for admission is not hinted; who hints it is `app.store.hints`. `Claim` is what a worker holds between claim and finish; its
-`fence` is its right to write.
+sleeps or waits for admission is not hinted; who hints it is `app.store.hints`. `Claim` is what a worker holds
+between claim and finish; its `fence` is its right to write.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def renew(session: Session, run_id: str, fence: int, *, lease: float) -> None:
 def is_mine(session: Session, held: Claim) -> bool:
     """Whether the claim still decides; locks the run's row, so that it stays so until commit."""
     found = session.execute(
-        text("SELECT 1 FROM runs WHERE id = :id AND fence = :fence AND status = 'active' FOR UPDATE"),
+        text(
+            "SELECT 1 FROM runs WHERE id = :id AND fence = :fence AND status = 'active' FOR UPDATE"
+        ),
         {"id": held.run_id, "fence": held.fence},
     )
     return found.one_or_none() is not None
@@ -204,7 +206,9 @@ def compensate(session: Session, held: Claim, error: Mapping[str, Any]) -> bool:
     return reroute(session, held, steps=COMPENSATION, phase="compensating", error=error)
 
 
-def end(session: Session, held: Claim, *, status: str, error: Mapping[str, Any] | None = None) -> bool:
+def end(
+    session: Session, held: Claim, *, status: str, error: Mapping[str, Any] | None = None
+) -> bool:
     """End the run at the step at hand, which failed, without anything further."""
     row = session.execute(
         text(
