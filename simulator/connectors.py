@@ -1,12 +1,12 @@
 """Connectors as facts, and the status that follows from them.
 
 A connector remembers what is true (a cable is in, the EV wants energy, somebody is authorized, a
-transaction runs, a fault is there, ...). Nobody sets its status: `settle` derives the status from the facts and
-walks there along the specification's own transitions, so that an illegal jump cannot be reported.
-Read `TRANSITIONS` first (OCPP 1.6 edition 2, section 4.9), then `Connector.settle`.
+transaction runs, a fault is there, ...). Nobody sets its status: `settle` derives the status from
+the facts and walks there along the specification's own transitions, so that an illegal jump cannot
+be reported. Read `TRANSITIONS` first (OCPP 1.6 edition 2, section 4.9), then `Connector.settle`.
 
-OCPP 2.0.1 has five connector statuses and no table of transitions; what a 1.6 status says of charging
-moved to the transaction there (`charging_state`).
+OCPP 2.0.1 has five connector statuses and no table of transitions; what a 1.6 status says of
+charging moved to the transaction there (`charging_state`).
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ TRANSITIONS = MappingProxyType(
 )
 #: Section 4.9: the only statuses of connector 0.
 STATION_STATUSES = frozenset({Status.AVAILABLE, Status.UNAVAILABLE, Status.FAULTED})
-#: Where the table leaves several shortest ways, a walk prefers to pass through these, in this order:
-#: a restart after Finishing is a new Preparing (F2), not a connector free for anybody (F1).
+#: Where the table leaves several shortest ways, a walk prefers to pass through these, in this
+#: order: a restart after Finishing is a new Preparing (F2), not a connector free for anybody (F1).
 _PREFERRED = (Status.PREPARING, Status.AVAILABLE, Status.FINISHING)
 
 

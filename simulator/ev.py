@@ -1,8 +1,9 @@
 """The car at the other end of the cable: a battery with a charging curve.
 
-Power follows the state of charge by straight lines between the points of the curve, cut at whatever the
-station offers. Both shapes integrate in closed form (a constant, or an exponential), so energy is exact
-between two events, however far apart they are: no stepping, no drift. Read `Ev.charge` and `Ev.duration`.
+Power follows the state of charge by straight lines between the points of the curve, cut at whatever
+the station offers. Both shapes integrate in closed form (a constant, or an exponential), so energy
+is exact between two events, however far apart they are: no stepping, no drift. Read `Ev.charge` and
+`Ev.duration`.
 
 Units: watt, watt-hour, second; the state of charge is a share from 0 to 1.
 """
@@ -41,7 +42,9 @@ DEFAULT_SOC = 0.2
 
 
 class Ev:
-    """One car, plugged in to one kind of current. `charge` moves its battery and returns the energy."""
+    """One car, plugged in to one kind of current. `charge` moves its battery and returns the
+    energy.
+    """
 
     __slots__ = ("curve", "energy_wh", "max_power_w", "model")
 
@@ -105,7 +108,9 @@ class Ev:
         return self.duration(offered_w, self.model.battery_wh - self.energy_wh)
 
     def _pieces(self, offered_w: float) -> Iterator[tuple[float, float, float, float, float]]:
-        """The way ahead as (from Wh, to Wh, power at `start`, W per Wh, start): straight lines of power."""
+        """The way ahead as (from Wh, to Wh, power at `start`, W per Wh, start): straight lines of
+        power.
+        """
         if offered_w <= 0 or self.max_power_w <= 0:
             return
         capacity = self.model.battery_wh

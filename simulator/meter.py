@@ -1,9 +1,10 @@
 """The energy meter of one EVSE: one physical chain from the offer to the register.
 
-The station offers a power (the smallest of hardware, charging schedules and an operator's override), the EV
-takes what its curve allows, and the register is the integral. `Meter.advance(now)` moves time; everything
-else reads. Between two calls nothing changes but the state of charge, which `simulator.ev` integrates
-exactly, so the register never depends on how often anybody looks.
+The station offers a power (the smallest of hardware, charging schedules and an operator's
+override), the EV takes what its curve allows, and the register is the integral.
+`Meter.advance(now)` moves time; everything else reads. Between two calls nothing changes but the
+state of charge, which `simulator.ev` integrates exactly, so the register never depends on how often
+anybody looks.
 
 Units: watt, watt-hour, ampere, volt; time in seconds since the epoch.
 """
@@ -74,7 +75,9 @@ class Meter:
 
     def connect(self, model: Model, soc: float) -> None:
         """A car is plugged in."""
-        self.ev = Ev(model, soc, max_power_w=ev_limit_w(self.outlet, model), is_dc=self.outlet.is_dc)
+        self.ev = Ev(
+            model, soc, max_power_w=ev_limit_w(self.outlet, model), is_dc=self.outlet.is_dc
+        )
 
     def disconnect(self, now: float) -> None:
         """The car leaves."""
@@ -128,9 +131,8 @@ class Meter:
     def read(self) -> Reading:
         """What it shows, as of the last `advance`."""
         power = self.power_w
-        phases = max(self.offer.phases, 1)
         voltage = _dc_voltage(self.soc) if self.outlet.is_dc else VOLTAGE_V
-        lines = 1 if self.outlet.is_dc else phases
+        lines = 1 if self.outlet.is_dc else max(self._phases_used(), 1)
         return Reading(
             energy_wh=self.energy_wh,
             power_w=power,
@@ -143,11 +145,17 @@ class Meter:
         )
 
     def _offered_w(self) -> float:
-        if self.outlet.is_dc or self.ev is None:
+        if self.outlet.is_dc:
             return self.offer.power_w
         # A car with fewer phases than the station leaves the others unused.
-        used = min(self.offer.phases, self.ev.model.ac_phases)
-        return self.offer.power_w * used / max(self.offer.phases, 1)
+        return self.offer.power_w * self._phases_used() / max(self.offer.phases, 1)
+
+    def _phases_used(self) -> int:
+        return (
+            self.offer.phases
+            if self.ev is None
+            else min(self.offer.phases, self.ev.model.ac_phases)
+        )
 
 
 def ev_limit_w(outlet: Outlet, model: Model) -> float:

@@ -1,11 +1,12 @@
 """Meter values as messages: which measurands, in which shape, and when.
 
-`sampled_values16` and `sampled_values201` turn one `Reading` into the sampledValue list of each version;
-`Cadence` says when the next sample is due. Sources: OCPP 1.6 sections 3.16 and 7.31 to 7.36 (measurands,
-contexts, units); OCPP 2.0.1 part 2, sections J and 2.56 (SampledDataCtrlr, AlignedDataCtrlr).
+`sampled_values16` and `sampled_values201` turn one `Reading` into the sampledValue list of each
+version; `Cadence` says when the next sample is due. Sources: OCPP 1.6 sections 3.16 and 7.31 to
+7.36 (measurands, contexts, units); OCPP 2.0.1 part 2, sections J and 2.56 (SampledDataCtrlr,
+AlignedDataCtrlr).
 
-Values are cut, not rounded up, to what a register shows: meterStart <= samples <= meterStop then holds
-for integers as well.
+Values are cut, not rounded up, to what a register shows: meterStart <= samples <= meterStop then
+holds for integers as well.
 """
 
 from __future__ import annotations
@@ -38,13 +39,15 @@ _MEASURANDS: dict[str, tuple[str, Callable[[Reading], _Lines]]] = {
     ENERGY: ("Wh", lambda r: [(None, r.energy_wh)]),
     "Power.Active.Import": ("W", lambda r: [(None, r.power_w)]),
     "Power.Offered": ("W", lambda r: [(None, r.offered_w)]),
-    "Power.Factor": ("", lambda r: [(None, 1.0)]),
+    "Power.Factor": ("", lambda _: [(None, 1.0)]),
     "Current.Import": ("A", lambda r: _per_phase(r.current_a, r, "")),
     "Current.Offered": ("A", lambda r: [(None, _offered_current(r))]),
     "Voltage": ("V", lambda r: _per_phase(r.voltage_v, r, "-N")),
-    "Frequency": ("", lambda r: [] if r.is_dc else [(None, FREQUENCY_HZ)]),
+    "Frequency": ("Hz", lambda r: [] if r.is_dc else [(None, FREQUENCY_HZ)]),
     "SoC": ("Percent", lambda r: [] if r.soc is None else [(None, r.soc * 100)]),
 }
+#: The units of these measurands that OCPP 1.6 has a word for (section 7.45 knows no hertz).
+_UNITS16 = frozenset({"Wh", "W", "A", "V", "Percent"})
 #: Every measurand that these meters have.
 SUPPORTED_MEASURANDS = frozenset(_MEASURANDS)
 
@@ -56,7 +59,7 @@ def parse_measurands(text: str) -> list[str] | None:
 
 
 def _cut(value: float, digits: int) -> float:
-    scale = 10**digits
+    scale = 10.0**digits
     # The small addition undoes binary noise such as 0.29999999999999998.
     return math.floor(value * scale + 1e-6) / scale
 
@@ -84,7 +87,7 @@ def sampled_values16(
             }
             if phase:
                 item["phase"] = phase
-            if unit:
+            if unit in _UNITS16:
                 item["unit"] = unit
             values.append(item)
     return values
@@ -130,8 +133,8 @@ def parse_timestamp(text: str) -> float:
 class Cadence:
     """When samples are due: every `interval` seconds from an origin. An interval of 0 is never.
 
-    Clock-aligned values use origin 0, the epoch, a UTC midnight (OCPP 1.6 ClockAlignedDataInterval);
-    samples of a transaction use its start.
+    Clock-aligned values use origin 0, the epoch, a UTC midnight (OCPP 1.6
+    ClockAlignedDataInterval); samples of a transaction use its start.
     """
 
     __slots__ = ("interval", "origin")
