@@ -79,7 +79,7 @@ def read_token(secrets: Mapping[str, str], token: str) -> Bearer:
     Raises `Unauthorized` when it is not ours or over, `Forbidden` when it names no organization or role.
     """
     try:
-        kid = jwt.get_unverified_header(token).get("kid")
+        kid = str(jwt.get_unverified_header(token).get("kid"))
         candidates = [secrets[kid]] if kid in secrets else list(secrets.values())
         claims = _decode(token, candidates)
     except jwt.ExpiredSignatureError:

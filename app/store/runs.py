@@ -121,7 +121,7 @@ _FINISH: Final = text(
     WITH moved AS (
         UPDATE runs SET at = at + 1, attempts = 0, unended = 0, lease_until = NULL, due_at = clock_timestamp(),
                nudge_at = clock_timestamp() + :nudge, step_started_at = NULL, hint = NULL,
-               error = CASE WHEN phase = 'forward' THEN NULL ELSE runs.error END,
+               error = CASE WHEN phase = 'compensating' THEN input -> 'failure' END,
                input = input || CAST(:learnt AS jsonb),
                status = CASE WHEN :last THEN :run_status ELSE status END,
                hinted = NOT :last,
@@ -203,7 +203,10 @@ def reroute(
 
 def compensate(session: Session, held: Claim, error: Mapping[str, Any]) -> bool:
     """A bring-up failed: end what it started, then mark the charger FAILED."""
-    return reroute(session, held, steps=COMPENSATION, phase="compensating", error=error)
+    learnt = {"failure": dict(error)}
+    return reroute(
+        session, held, steps=COMPENSATION, phase="compensating", error=error, learnt=learnt
+    )
 
 
 def end(
@@ -228,7 +231,7 @@ def end(
 _PARK: Final = text(
     f"""
     UPDATE runs SET lease_until = NULL, attempts = attempts - 1, unended = 0, hint = :hint,
-           deadlines = CAST(:deadlines AS jsonb), hinted = (wakes <> :seen), error = NULL,
+           deadlines = CAST(:deadlines AS jsonb), hinted = (wakes <> :seen), error = input -> 'failure',
            due_at = CASE WHEN wakes = :seen THEN clock_timestamp() + :pause ELSE clock_timestamp() END,
            nudge_at = CASE WHEN wakes = :seen THEN clock_timestamp() + :pause
                            ELSE clock_timestamp() + :nudge END

@@ -215,3 +215,11 @@ def mark_gone(
         {"channel": CHANNEL_NEWS, "ids": sorted(subjects)},
     )
     return hints.wake_many(session, subjects | set(neighbours), cap=cap)
+
+
+def list_owned(session: Session, provider: str) -> set[tuple[str, int]]:
+    """(charger, incarnation) of every runtime of a provider that a row owns."""
+    query = select(Runtime.charger_id, Runtime.incarnation).where(
+        Runtime.provider == provider, Runtime.state != "gone"
+    )
+    return {(row.charger_id, row.incarnation) for row in session.execute(query)}

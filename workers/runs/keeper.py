@@ -1,0 +1,114 @@
+"""Who keeps runs moving: two threads in each worker's main process.
+
+The **pass** (each second): sweep hints that nobody took up, admit due runs fairly, open RECOVER runs. The
+**watch** (each two seconds): look at runtimes through their drivers, which can be slow, and now and then stop
+strays. Each works under an advisory lock of PostgreSQL, so that one process works at a time and any may die.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.db import DatabaseAway
+from app.jobs import Hint
+from app.store import hints
+from workers.runs.context import Context, get_context
+from workers.runs.reconciler import open_recoveries
+from workers.runs.watch import Watch
+
+log = logging.getLogger(__name__)
+
+_LOCK_PASS: Final = 0x6761_7001
+_LOCK_WATCH: Final = 0x6761_7002
+
+
+class Keeper:
+    """The two threads of one process."""
+
+    _running: ClassVar[Keeper | None] = None
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._clocks = context.engine
+        self._watch = Watch(context)
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._loop, args=args, name=f"keeper-{args[0]}", daemon=True)
+            for args in (
+                ("pass", self._clocks.sweep_s, self.run_pass),
+                ("watch", self._clocks.observe_s, self.run_watch),
+            )
+        ]
+
+    @classmethod
+    def start_in_this_process(cls) -> None:
+        """Start once per worker."""
+        cls._running = Keeper(get_context())
+        for thread in cls._running._threads:
+            thread.start()
+
+    @classmethod
+    def stop_in_this_process(cls) -> None:
+        """Let the threads end after what they do now."""
+        if cls._running is not None:
+            cls._running._stopped.set()
+
+    def _loop(self, name: str, pause: float, work: Callable[[], bool]) -> None:
+        while not self._stopped.wait(pause):
+            try:
+                while work() and not self._stopped.is_set():
+                    pass
+            except DatabaseAway as error:
+                log.warning("keeper %s waits for the database: %s", name, type(error).__name__)
+            except Exception:
+                log.exception("keeper %s failed and goes on", name)
+
+    def run_pass(self) -> bool:
+        """One pass. Whether there may be more to do at once."""
+        with self._context.sessions.begin() as session:
+            if not _try_lock(session, _LOCK_PASS):
+                return False
+            found = list(self._sweep(session))
+            admitted = hints.admit_all(
+                session, cap=self._clocks.org_inflight, batch=self._clocks.sweep_batch
+            )
+            opened = open_recoveries(session, self._context.queue, batch=self._clocks.recover_batch)
+        self._context.queue.send([*found, *admitted])
+        if found or opened:
+            log.info("keeper pass", extra={"swept": len(found), "recovered": opened})
+        return len(found) >= self._clocks.sweep_batch
+
+    def _sweep(self, session: Session) -> list[Hint]:
+        clocks = self._clocks
+        return list(
+            hints.sweep(
+                session,
+                nudge=clocks.nudge_s,
+                longest=clocks.nudge_max_s,
+                batch=clocks.sweep_batch,
+            )
+        )
+
+    def run_watch(self) -> bool:
+        """One round of looking. The lock is the session's, since drivers are asked between transactions."""
+        with self._context.sessions() as session:
+            if not session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_WATCH}):
+                return False
+            session.commit()
+            try:
+                more = self._watch.look()
+                self._watch.stop_strays()
+            finally:
+                session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_WATCH})
+                session.commit()
+        return more
+
+
+def _try_lock(session: Session, key: int) -> bool:
+    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}))

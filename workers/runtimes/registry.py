@@ -1,0 +1,58 @@
+"""Which driver serves which provider: the only module that names concrete drivers.
+
+A driver is made at its first use, so that a worker without Docker or AWS never imports their clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.settings import Settings
+from workers.runtimes.base import Driver, RuntimeRejected
+
+Maker = Callable[[Settings, "sessionmaker[Session]"], Driver]
+
+#: `GATEWAY_RUNTIME` → the provider stored with each runtime.
+PROVIDERS: Final = {"local": "local", "docker": "docker", "ecs": "aws"}
+
+
+def _make_local(settings: Settings, sessions: sessionmaker[Session]) -> Driver:
+    from workers.runtimes.local import LocalDriver
+
+    return LocalDriver(sessions, away_s=settings.engine.link_away_s)
+
+
+MAKERS: Final[dict[str, Maker]] = {"local": _make_local}
+
+
+class Drivers:
+    """The drivers of one process, made as they are needed."""
+
+    def __init__(self, settings: Settings, sessions: sessionmaker[Session]) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._made: dict[str, Driver] = {}
+
+    @property
+    def default_provider(self) -> str:
+        """Where new runtimes live."""
+        return PROVIDERS[self._settings.runtime]
+
+    def get(self, provider: str) -> Driver:
+        """The driver of a provider.
+
+        Raises `RuntimeRejected` when this release has none: a charger of an unknown provider is never lost.
+        """
+        if provider not in self._made:
+            maker = MAKERS.get(provider)
+            if maker is None:
+                raise RuntimeRejected(f"This installation has no driver for {provider}.")
+            self._made[provider] = maker(self._settings, self._sessions)
+        return self._made[provider]
+
+    def list_configured(self) -> Sequence[str]:
+        """Providers that this installation uses today: the default one, and those in use so far."""
+        return sorted({self.default_provider, *self._made})

@@ -1,0 +1,75 @@
+"""One Celery task per step and workflow, and the keeper's place in the worker.
+
+Tasks are named `<workflow>.<step>` and take (run_id, charger_id, identity), so that Flower says which charger a
+task is about. What a step does is in `workers.runs.steps`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Task
+from celery.signals import worker_init, worker_ready, worker_shutting_down
+
+from app.jobs import QUEUE_HOUSEKEEPING
+from app.logs import set_up_logs
+from app.workflows import Kind
+from workers.celery_app import app, settings
+from workers.housekeeping import tidy as tidy_tables
+from workers.runs.context import get_context
+from workers.runs.engine import Engine
+from workers.runs.keeper import Keeper
+from workers.runs.steps import DEFAULT_LIMIT_S, LIMITS_S, STEPS
+
+_engines: dict[int, Engine] = {}
+
+
+def get_engine() -> Engine:
+    """This process's engine."""
+    pid = os.getpid()
+    if pid not in _engines:
+        _engines.clear()
+        _engines[pid] = Engine(get_context())
+    return _engines[pid]
+
+
+def declare(kind: Kind, step: str) -> Task[..., Any]:
+    """The task of one step of one workflow."""
+    limit = LIMITS_S.get(step, DEFAULT_LIMIT_S)
+
+    @app.task(
+        name=f"{kind.value}.{step}",
+        bind=True,
+        max_retries=None,
+        time_limit=limit,
+        soft_time_limit=limit * 0.9,
+    )
+    def perform(task: Task[..., Any], run_id: str, *_subject: str) -> str:
+        return get_engine().perform(task, run_id, step)
+
+    return perform
+
+
+TASKS = {(kind, step): declare(kind, step) for kind in Kind for step in STEPS}
+
+
+@app.task(name="housekeeping.tidy", queue=QUEUE_HOUSEKEEPING, time_limit=600)
+def tidy() -> dict[str, int]:
+    """Remove what is past its time."""
+    return tidy_tables(get_context())
+
+
+@worker_init.connect
+def _set_up(**_: Any) -> None:
+    set_up_logs(settings.log_level, settings.log_format, program="worker")
+
+
+@worker_ready.connect
+def _start_keeper(**_: Any) -> None:
+    Keeper.start_in_this_process()
+
+
+@worker_shutting_down.connect
+def _stop_keeper(**_: Any) -> None:
+    Keeper.stop_in_this_process()
