@@ -8,7 +8,7 @@ has a default: `gateway up` makes them once, mode 0600, and passes them to its c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 

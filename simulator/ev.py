@@ -22,6 +22,8 @@ DC_CURVE = ((0.0, 0.9), (0.1, 1.0), (0.5, 1.0), (0.8, 0.5), (1.0, 0.05))
 _HOUR = 3600.0
 #: Wh; nearer to the end of a piece than this counts as at it, since floats do not divide evenly.
 _NEAR = 1e-9
+#: W; less than this is nothing.
+_LEAST_W = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Ev:
 
     def power_w(self, offered_w: float) -> float:
         """What it draws right now when the station offers `offered_w`."""
-        if self.is_full or offered_w <= 0:
+        if self.is_full:
             return 0.0
         for _, _, power, slope, start in self._pieces(offered_w):
             return power + slope * (self.energy_wh - start)
@@ -111,7 +113,7 @@ class Ev:
         """The way ahead as (from Wh, to Wh, power at `start`, W per Wh, start): straight lines of
         power.
         """
-        if offered_w <= 0 or self.max_power_w <= 0:
+        if min(offered_w, self.max_power_w) < _LEAST_W:
             return
         capacity = self.model.battery_wh
         for (soc0, share0), (soc1, share1) in zip(self.curve, self.curve[1:], strict=False):
@@ -145,7 +147,7 @@ def _cut(
 
 def _hours(power: float, slope: float, energy: float) -> float:
     """Hours to take `energy` when power begins at `power` and changes by `slope` per Wh."""
-    if abs(slope * energy) < 1e-9 * power:
+    if slope == 0 or abs(slope * energy) < 1e-9 * power:
         return energy / power
     return math.log1p(slope * energy / power) / slope
 
