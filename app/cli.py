@@ -1,0 +1,207 @@
+"""The `gateway` command. Each function here reads options and calls one function elsewhere.
+
+More commands come from other packages by the entry-point group `gateway.commands`: each entry is a list of click
+commands (worker, beat, doctor from `workers`; host, csms from `simulator`). Libraries are imported inside the
+functions, so that `gateway --help` and the supervisor stay light.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from app.errors import GatewayError
+
+#: Commands that decide for themselves where their data is.
+_INDEPENDENT: Final = ("up", "demo", "down", "status")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+_data_dir = click.option(
+    "--data-dir",
+    envvar="GATEWAY_DATA_DIR",
+    metavar="FOLDER",
+    help="Where data, secrets and logs lie. Default: a folder of this user's.",
+)
+
+
+class Duration(click.ParamType[float]):
+    """A number with a unit: `30m`, `12h`, `90d`; converts to seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """`90d` → 7776000.0."""
+        if isinstance(value, float):
+            return value
+        number, unit = str(value)[:-1], str(value)[-1:]
+        if unit not in _SECONDS or not number.isdecimal() or int(number) == 0:
+            self.fail(f"{value} is no duration like 30m, 12h or 90d.", param, ctx)
+        return float(int(number) * _SECONDS[unit])
+
+
+class Commands(click.Group):
+    """The group; it adds the commands of other packages and turns our errors into one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Ours and theirs, by name."""
+        return sorted({*super().list_commands(ctx), *_load_others()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Ours first: running one of them loads nothing else."""
+        return super().get_command(ctx, cmd_name) or _load_others().get(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; an error of ours ends the program with its message and code 1."""
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            click.echo(f"gateway: {error}", err=True)
+            ctx.exit(1)
+
+
+@cache
+def _load_others() -> dict[str, click.Command]:
+    """The commands of other packages by name."""
+    entries = entry_points(group="gateway.commands")
+    return {command.name: command for entry in entries for command in entry.load()}
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="charger-gateway")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """A self-hosted gateway that provisions simulated EV chargers on demand."""
+    if ctx.invoked_subcommand not in _INDEPENDENT:
+        _adopt(None)
+
+
+def _adopt(data_dir: str | None) -> None:
+    """Settings that nobody gave come from the installation on this machine, if there is one."""
+    from app.embedded.environment import adopt_secrets
+    from app.embedded.folders import find_data_folder
+
+    adopt_secrets(find_data_folder(data_dir) / "secrets", os.environ)
+
+
+@main.command()
+@_data_dir
+@click.option("--host", default="127.0.0.1", envvar="GATEWAY_API_HOST", help="Address of the API.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port of the API; 0: any free one.")
+@click.option("--link-port", type=click.IntRange(0, 65_535), help="Port that runtimes dial.")
+@click.option("--flower-port", type=click.IntRange(0, 65_535), help="Port of Flower.")
+@click.option("--free-ports", is_flag=True, help="Any free port for what has no option.")
+@click.option("--without", multiple=True, metavar="PART", help="Leave a part out; repeatable.")
+@click.option("--verbose", is_flag=True, help="Show every program's log lines.")
+def up(data_dir: str | None, host: str, free_ports: bool, **options: Any) -> None:
+    """Run the whole gateway here, with its own PostgreSQL and Valkey."""
+    from app.embedded.ports import DEFAULTS
+    from app.embedded.stack import UpOptions, run_stack
+
+    given = {
+        "api": options["port"],
+        "link": options["link_port"],
+        "flower": options["flower_port"],
+    }
+    ports = {
+        part: (0 if free_ports else DEFAULTS[part]) if port is None else port
+        for part, port in given.items()
+    }
+    run_stack(
+        UpOptions(
+            data_dir=data_dir,
+            host=host,
+            ports=ports,
+            without=frozenset(options["without"]),
+            verbose=options["verbose"],
+        ),
+        click.echo,
+    )
+
+
+@main.command()
+@_data_dir
+def down(data_dir: str | None) -> None:
+    """Stop the gateway that runs on a data folder; the data is kept."""
+    from app.embedded.folders import find_data_folder
+    from app.embedded.shutdown import stop_gateway
+
+    stop_gateway(find_data_folder(data_dir), click.echo)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from app.db import make_engine
+    from app.settings import load_settings
+    from migrations import upgrade
+
+    engine = make_engine(load_settings().database_url, statement_timeout_s=600, name="migrate")
+    upgrade(engine)
+    engine.dispose()
+
+
+@main.command()
+@_data_dir
+@click.option("--organization", required=True, help="The tenant that the token belongs to.")
+@click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
+@click.option(
+    "--ttl", type=Duration(), default="90d", show_default=True, help="Good for this long."
+)
+@click.option("--subject", default="operator", show_default=True, help="Who uses it.")
+@click.option("--show", is_flag=True, help="Print the token instead of writing it to a file.")
+def token(
+    data_dir: str | None, organization: str, role: str, ttl: float, subject: str, show: bool
+) -> None:
+    """Make an API token; by default into a file that only you can read."""
+    from app.embedded.folders import find_data_folder
+    from app.embedded.tokenfiles import make_token, write_token
+    from app.settings import load_settings
+
+    _adopt(data_dir)
+    secrets = load_settings().jwt_secrets
+    made = make_token(secrets, organization, role=role, ttl_s=ttl, subject=subject)
+    if show:
+        click.echo(made)
+    else:
+        folder = find_data_folder(data_dir) / "tokens"
+        click.echo(f"The token is in {write_token(folder, organization, role, made)}")
+
+
+@main.command()
+def api() -> None:
+    """Run the REST API (gunicorn) in the foreground."""
+    from app.settings import load_settings
+
+    load_settings()
+    here = Path(__file__).parent
+    argv = [
+        sys.executable,
+        "-P",
+        "-m",
+        "gunicorn",
+        "-c",
+        f"file:{here / 'wsgi.py'}",
+        "app.wsgi:app",
+    ]
+    os.execv(sys.executable, argv)  # noqa: S606  # this process becomes the server
+
+
+@main.command()
+def link() -> None:
+    """Run the link that runtimes dial, in the foreground."""
+    from app.link import run
+    from app.settings import load_settings
+
+    run(load_settings())
+
+
+if __name__ == "__main__":
+    main()

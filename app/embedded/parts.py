@@ -1,0 +1,152 @@
+"""Our own programs as the supervisor runs them: api, link, worker, beat, host, flower.
+
+Each is exec'd as `gateway <name>` (or as the library's own command) in a process of its own; nothing here
+imports them. `up --without` leaves parts out.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from app.embedded.credentials import Keyring
+from app.embedded.programs import Program
+from app.tokens import make_host_credential
+
+#: In the order in which they are listed to people.
+PARTS: Final = ("api", "link", "worker", "beat", "host", "flower")
+FLOWER_USER: Final = "gateway"
+
+# -P: a folder `app` in somebody's working folder is not ours.
+_PYTHON: Final = (sys.executable, "-P", "-m")
+_PROBE_TIMEOUT_S: Final = 2
+
+
+def make_command(name: str, *arguments: str) -> tuple[str, ...]:
+    """The command line of `gateway <name>`, whatever PATH says."""
+    return (*_PYTHON, "app.cli", name, *arguments)
+
+
+def make_guard(data: Path) -> Program:
+    """The guard of this process. It inherits the reading end of a pipe whose other end only we have.
+
+    Neither end is ever closed by hand: the kernel does that when we die, which is the message.
+    """
+    reader, _ = os.pipe()
+    return Program(
+        "guard",
+        (*_PYTHON, "app.embedded.guard", str(data), str(reader)),
+        {"PATH": os.defpath},
+        stop=((signal.SIGTERM, 2.0),),
+        death_signal=None,
+        keep=(reader,),
+    )
+
+
+def make_migration(environment: Mapping[str, str]) -> Program:
+    """Brings the schema up to date, once, before anything uses it."""
+    return Program("migrate", make_command("migrate"), environment, ready_s=600)
+
+
+def make_parts(
+    environment: Mapping[str, str],
+    *,
+    keyring: Keyring,
+    link_secret: str,
+    data: Path,
+    ports: Mapping[str, int],
+) -> dict[str, Program]:
+    """Every part by name."""
+    host, link_host = environment["GATEWAY_API_HOST"], environment["GATEWAY_LINK_HOST"]
+    return {
+        "api": Program(
+            "api",
+            make_command("api"),
+            environment,
+            is_ready=_make_http_probe(host, ports["api"], "/health/ready"),
+        ),
+        "link": Program(
+            "link",
+            make_command("link"),
+            environment,
+            is_ready=_make_port_probe(link_host, ports["link"]),
+        ),
+        "worker": Program("worker", make_command("worker"), environment),
+        "beat": Program("beat", make_command("beat"), environment),
+        "host": _make_host(environment, keyring, link_secret, data),
+        "flower": _make_flower(environment, keyring, ports["flower"]),
+    }
+
+
+def _make_host(
+    environment: Mapping[str, str], keyring: Keyring, link_secret: str, data: Path
+) -> Program:
+    """The local simulator host. It gets its own credential and none of the gateway's secrets."""
+    host_id = f"{keyring.get_install_id()}-1"
+    credential = keyring.put("host_credential", make_host_credential(link_secret, host_id))
+    own = {name: value for name, value in environment.items() if not name.startswith("GATEWAY_")}
+    own |= {
+        "SIMULATOR_LINK_URL": environment["GATEWAY_LINK_URL"],
+        "SIMULATOR_TOKEN_FILE": str(credential),
+        "SIMULATOR_STATE_DIR": str(data / "host"),
+    }
+    if "GATEWAY_CA_FILE" in environment:
+        own["GATEWAY_CA_FILE"] = environment["GATEWAY_CA_FILE"]
+    return Program("host", (*_PYTHON, "simulator", "host"), own)
+
+
+def _make_flower(environment: Mapping[str, str], keyring: Keyring, port: int) -> Program:
+    # Flower has no option that reads a file; the environment of a process is its owner's alone.
+    own = {
+        **environment,
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{keyring.get_password('flower')}",
+        "FLOWER_ADDRESS": "127.0.0.1",
+        "FLOWER_PORT": str(port),
+    }
+    argv = (*_PYTHON, "celery", "--app", "workers.celery_app", "flower")
+    return Program("flower", argv, own, stop=((signal.SIGTERM, 3.0),))
+
+
+def _make_http_probe(host: str, port: int, path: str) -> Callable[[int], bool]:
+    def is_ready(_pid: int) -> bool:
+        return ask(host, port, path) == http.client.OK
+
+    return is_ready
+
+
+def _make_port_probe(host: str, port: int) -> Callable[[int], bool]:
+    def is_ready(_pid: int) -> bool:
+        return listens(host, port)
+
+    return is_ready
+
+
+def ask(host: str, port: int, path: str) -> int | None:
+    """The HTTP status of a GET; None when nobody answers."""
+    connection = http.client.HTTPConnection(_get_address(host), port, timeout=_PROBE_TIMEOUT_S)
+    with suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        return connection.getresponse().status
+    return None
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with suppress(OSError):
+        socket.create_connection((_get_address(host), port), timeout=_PROBE_TIMEOUT_S).close()
+        return True
+    return False
+
+
+def _get_address(host: str) -> str:
+    """Where a program that listens on `host` is reached from this machine."""
+    if host in ("", "0.0.0.0"):  # noqa: S104  # a comparison
+        return "127.0.0.1"
+    return "::1" if host == "::" else host
