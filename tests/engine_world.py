@@ -256,7 +256,7 @@ class World:
         self._tell(
             charger_id,
             f"called_home_at = clock_timestamp(), refusals = {times}, refused_since = clock_timestamp(),"
-            f" detail = '{{\"message\": \"{message}\"}}'",
+            f' detail = \'{{"message": "{message}"}}\'',
         )
 
     def _tell(self, charger_id: str, change: str) -> None:
@@ -271,7 +271,9 @@ class World:
             woken = hints.wake(session, charger_id, cap=self.queue.cap)
         self.queue.send(woken)
 
-    def is_seen_ended(self, charger_id: str, kind: str = "transient", code: str = "crashed") -> None:
+    def is_seen_ended(
+        self, charger_id: str, kind: str = "transient", code: str = "crashed"
+    ) -> None:
         """Somebody saw the newest runtime end."""
         newest = self.runtimes(charger_id)[-1]
         end = {"kind": kind, "code": code, "message": "It ended.", "retryable": True}
