@@ -163,6 +163,18 @@ def test_a_start_in_the_air_while_stop_is_ordered_leaves_nothing_behind(world: W
     assert world.charger(charger_id).stage == "stopped"
 
 
+def test_a_worker_that_lost_its_claim_takes_no_incarnation(world: World) -> None:
+    charger_id = world.create()
+    hint = world.queue.waiting.pop(0)
+    world.perform(hint, hint.steps[0])
+    held = _claim(world, hint.run_id, "run_task")
+    assert held is not None
+    world.order("stop", charger_id)
+    STEPS["run_task"](world.context, held)
+    assert world.runtimes(charger_id) == []
+    assert world.driver.starts == []
+
+
 def test_the_successor_waits_for_the_call_in_the_air(world: World) -> None:
     charger_id = world.create()
     seen: list[runs.Claim | None] = []

@@ -1,0 +1,55 @@
+"""Commands that this package adds to `gateway`: worker, beat, adopt."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+def _exec_celery(*arguments: str) -> None:
+    """Become Celery: it sets up its own signals and must be the process that is supervised."""
+    os.execv(
+        sys.executable, [sys.executable, "-m", "celery", "-A", "workers.celery_app", *arguments]
+    )  # noqa: S606
+
+
+@click.command()
+@click.option(
+    "--concurrency", type=int, help="Worker processes. Default: GATEWAY_WORKER_CONCURRENCY."
+)
+@click.option(
+    "--name", default="worker@%h", show_default=True, help="Node name, as Flower shows it."
+)
+def worker(concurrency: int | None, name: str) -> None:
+    """Carry out orders: one Celery worker, with the keeper in its main process."""
+    options = ["--loglevel", "WARNING", "-n", name, "--without-mingle", "--without-gossip"]
+    if concurrency is not None:
+        options += ["-c", str(concurrency)]
+    _exec_celery("worker", *options)
+
+
+@click.command()
+def beat() -> None:
+    """Send housekeeping on its schedule. One is enough; a second does no harm."""
+    _exec_celery("beat", "--loglevel", "WARNING", "--pidfile=")
+
+
+@click.command()
+def adopt() -> None:
+    """Make a restored or copied database this installation's, so that strays are stopped again."""
+    from app.db import make_engine, make_sessions
+    from app.settings import load_settings
+    from app.store import installation
+
+    settings = load_settings()
+    with make_sessions(make_engine(settings.database_url)).begin() as session:
+        former = installation.adopt(session, settings.install_id)
+    if former == settings.install_id:
+        click.echo(f"The database is {former}'s already.")
+    else:
+        click.echo(f"The database was {former or 'nobody'}'s and is now {settings.install_id}'s.")
+
+
+commands = [worker, beat, adopt]
