@@ -75,28 +75,41 @@ def mask_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
 
 
-def check_allowed(host: str, addresses: Sequence[str], allowed: Sequence[str] | None) -> None:
-    """Raise `CsmsUnusable` unless the list allows this host.
+def check_allowed(
+    host: str, port: int, addresses: Sequence[str], allowed: Sequence[str] | None
+) -> list[str]:
+    """The addresses that may be dialled, of those that DNS gave. Raises `CsmsUnusable` when none may.
 
-    An entry is a host name, `*.` and a domain, an address, or a network (`10.0.0.0/8`). A name in the list
-    allows wherever it points; a host that is not named must have **every** address inside a network.
+    An entry of the list is a host, `host:port`, `*.domain` (what is below it), a network or an address, or
+    `*`. A name in the list allows wherever it points; another host only its addresses inside a network.
     """
     if allowed is None:
-        return
+        return list(addresses)
     name = host.lower().rstrip(".")
     networks = []
     for entry in allowed:
-        pattern = entry.strip().lower().rstrip(".")
-        if pattern in ("*", name) or (pattern.startswith("*.") and name.endswith(pattern[1:])):
-            return
         try:
-            networks.append(ipaddress.ip_network(pattern, strict=False))
+            networks.append(ipaddress.ip_network(entry.strip(), strict=False))
         except ValueError:
-            continue  # a name, and not this one
-    if addresses and all(_is_inside(address, networks) for address in addresses):
-        return
-    message = f"The CSMS host {host} is not among those that this gateway allows."
+            if _is_named(entry.strip().lower(), name, port):
+                return list(addresses)
+    admitted = [address for address in addresses if _is_inside(address, networks)]
+    if admitted:
+        return admitted
+    message = f"The operator of the gateway does not allow connections to {host}:{port}."
     raise CsmsUnusable(Problem("not_allowed", message, definite=True))
+
+
+def _is_named(pattern: str, name: str, port: int) -> bool:
+    if pattern == "*":
+        return True
+    host, colon, wanted_port = pattern.rpartition(":")
+    if not colon or not wanted_port.isdigit():
+        host, wanted_port = pattern, ""
+    if wanted_port and int(wanted_port) != port:
+        return False
+    host = host.strip("[]")
+    return name.endswith(host[1:]) if host.startswith("*.") else name == host
 
 
 def _is_inside(

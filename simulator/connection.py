@@ -174,8 +174,8 @@ class Dialer:
     async def _open(
         self, place: Place, config: Config, subprotocol: str, listener: Listener
     ) -> CsmsConnection:
-        addresses = await self._resolver.find(place.host, place.port)
-        check_allowed(place.host, addresses, config.ws_allow)
+        found = await self._resolver.find(place.host, place.port)
+        addresses = check_allowed(place.host, place.port, found, config.ws_allow)
         connection = await self._connect(place, addresses, subprotocol, listener)
         try:
             await connection.handshake(_write_headers(config), _USER_AGENT)

@@ -65,6 +65,8 @@ class Host:
         self._states = StateFolder(settings.state_dir)
         self._commands: OrderedDict[str, Mapping[str, Any] | None] = OrderedDict()
         self._unsent: list[Mapping[str, Any]] = []
+        #: Chargers that run here and that the gateway has not added again on the present line.
+        self._awaited: set[str] = set()
         self._stopping = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------
@@ -171,18 +173,29 @@ class Host:
         unsent, self._unsent = self._unsent, []
         for message in unsent:
             self.link.tell(message)
+        self._awaited = set(self.runners)
+        if self._awaited:
+            self.link.hold_records()
 
     def received(self, message: Mapping[str, Any]) -> None:
         """A message from the gateway; types that are not known are ignored (docs/link.md)."""
         kind = message.get("t")
         if kind == "add":
             self._add(message)
+            self._expect_no_more(str(message["charger"]))
         elif kind == "drop":
             self._drop(message)
+            self._expect_no_more(str(message["charger"]))
         elif kind == "command":
             self._command(message)
         elif kind == "resync":
             self.link.tell({"t": "running", "running": self._list_running()})
+
+    def _expect_no_more(self, charger_id: str) -> None:
+        if charger_id in self._awaited:
+            self._awaited.remove(charger_id)
+            if not self._awaited:
+                self.link.release_records()
 
     def _list_running(self) -> list[list[str | int]]:
         return [[runner.charger_id, runner.incarnation] for runner in self.runners.values()]
@@ -314,8 +327,9 @@ class Host:
 
 
 def _name_machine() -> str:
-    """Something that changes with every boot of this machine: a process id means nothing beyond it."""
+    """Where our process id means something, and until when (docs/link.md, `machine`)."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return f"boot-{psutil.boot_time():.0f}"

@@ -35,12 +35,17 @@ FLUSH_S = 0.2
 _WELCOME_TIMEOUT_S = 10.0
 _OPEN_TIMEOUT_S = 10.0
 _MAX_MESSAGE = 4 * 1024 * 1024
+#: Records wait this long for the `add`s that follow a welcome, in seconds: see `hold_records`.
+_HOLD_S = 10.0
+#: Close codes of docs/link.md.
+_RESTARTS = 1012
+_OVER = 4410
 
 
 class LinkEnd(enum.Enum):
     """Why `Link.run` returned."""
 
-    #: The gateway answered 410: this incarnation is over.
+    #: The gateway said that this incarnation is over: HTTP 410, or close code 4410.
     OVER = enum.auto()
     #: `close` was called.
     CLOSED = enum.auto()
@@ -77,6 +82,7 @@ class Link:
         self._batch = 0
         self._credits = 0
         self._max_batch_bytes = 0
+        self._held_until = 0.0
         self._tls = _trust(settings)
 
     @property
@@ -101,6 +107,20 @@ class Link:
         elif self._flush_timer is None and self._is_up:
             loop = asyncio.get_running_loop()
             self._flush_timer = loop.call_later(FLUSH_S, self._ask_flush)
+
+    def hold_records(self) -> None:
+        """Send no records for now: the gateway drops those of a charger that it has not added yet.
+
+        `release_records` ends it, and so does a time that a gateway with all its rows at hand never needs.
+        """
+        loop = asyncio.get_running_loop()
+        self._held_until = loop.time() + _HOLD_S
+        loop.call_later(_HOLD_S, self._ask_flush)
+
+    def release_records(self) -> None:
+        """Every charger was added again."""
+        self._held_until = 0.0
+        self._ask_flush()
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything told and recorded has gone through; False when time or line ran out."""
@@ -127,21 +147,23 @@ class Link:
         failures = 0
         while not self._closing.is_set():
             pause: float | None = None
+            code = None
             try:
-                if await self._serve():
-                    failures = 0
+                code = await self._serve()
             except InvalidStatus as refusal:
-                status = refusal.response.status_code
-                if status == 410:
-                    return LinkEnd.OVER
-                log.warning("the gateway refused the link", extra={"http_status": status})
-                if status in (401, 403):
-                    pause = self._settings.link_unauthorized_s
+                code = refusal.response.status_code
+                log.warning("the gateway refused the link", extra={"http_status": code})
             except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 log.warning("the link could not be opened", extra={"reason": str(error)})
             finally:
-                self._break()
-            failures += 1
+                was_up = self._break()
+            if code in (410, _OVER):
+                return LinkEnd.OVER
+            if code == _RESTARTS:
+                pause = random.uniform(0, 1)  # noqa: S311 - spreads load, keeps no secret
+            elif code in (401, 403):
+                pause = self._settings.link_unauthorized_s
+            failures = 1 if was_up else failures + 1
             await self._rest(self._pause(failures) if pause is None else pause)
         return LinkEnd.CLOSED
 
@@ -157,8 +179,8 @@ class Link:
         except TimeoutError:
             return
 
-    async def _serve(self) -> bool:
-        """One line from dialling to its end; whether it was ever up."""
+    async def _serve(self) -> int | None:
+        """One line from dialling to its end; the close code that ended it."""
         socket = await connect(
             self._settings.link_url,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -171,13 +193,14 @@ class Link:
         )
         self._socket = socket
         try:
-            if self._closing.is_set() or not await self._greet(socket):
-                return False
-            await self._talk(socket)
+            if not self._closing.is_set() and await self._greet(socket):
+                await self._talk(socket)
+        except ConnectionClosed as closed:
+            log.warning("the link broke", extra={"reason": str(closed)})
         finally:
             self._socket = None
             await socket.close()
-        return True
+        return socket.close_code
 
     async def _greet(self, socket: ClientConnection) -> bool:
         if socket.subprotocol != SUBPROTOCOL:
@@ -185,8 +208,8 @@ class Link:
             return False
         await socket.send(orjson.dumps(self._owner.greet()), text=True)
         async with asyncio.timeout(_WELCOME_TIMEOUT_S):
-            welcome = orjson.loads(await socket.recv())
-        if not isinstance(welcome, dict) or welcome.get("t") != "welcome":
+            welcome = _read(await socket.recv())
+        if welcome is None or welcome.get("t") != "welcome":
             log.warning("the gateway did not say welcome")
             return False
         self._credits = max(1, int(welcome.get("credits", 1)))
@@ -202,19 +225,14 @@ class Link:
         try:
             async for text in socket:
                 self._hear(text)
-        except ConnectionClosed as closed:
-            log.warning("the link broke", extra={"reason": str(closed)})
         finally:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
 
     def _hear(self, text: str | bytes) -> None:
-        try:
-            message = orjson.loads(text)
-        except ValueError:
-            log.warning("the gateway sent what is not JSON")
-            return
-        if not isinstance(message, dict):
+        message = _read(text)
+        if message is None:
+            log.warning("the gateway sent what is no message")
             return
         if message.get("t") == "ack":
             self._records.ack(message.get("batch", -1))
@@ -252,6 +270,8 @@ class Link:
     def _may_send_batch(self) -> bool:
         if self._records.batches_in_air >= self._credits:
             return False
+        if self._held_until > asyncio.get_running_loop().time():
+            return False
         return self._flush_due or self._records.waiting_bytes >= self._max_batch_bytes
 
     def _ask_flush(self) -> None:
@@ -261,12 +281,22 @@ class Link:
         self._flush_due = True
         self._wake.set()
 
-    def _break(self) -> None:
-        """The line is gone."""
-        self._is_up = False
+    def _break(self) -> bool:
+        """The line is gone; whether it had been up."""
+        was_up, self._is_up = self._is_up, False
         self._control.clear()
         self._records.rewind()
         self._progress.set()
+        return was_up
+
+
+def _read(text: str | bytes) -> dict[str, Any] | None:
+    """One message; None when it is no JSON object."""
+    try:
+        message = orjson.loads(text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
 
 
 def _trust(settings: Settings) -> ssl.SSLContext | None:
