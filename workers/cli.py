@@ -10,9 +10,8 @@ import click
 
 def _exec_celery(*arguments: str) -> None:
     """Become Celery: it sets up its own signals and must be the process that is supervised."""
-    os.execv(
-        sys.executable, [sys.executable, "-m", "celery", "-A", "workers.celery_app", *arguments]
-    )  # noqa: S606
+    program = [sys.executable, "-m", "celery", "-A", "workers.celery_app", *arguments]
+    os.execv(sys.executable, program)  # noqa: S606  # no shell is wanted
 
 
 @click.command()
