@@ -36,7 +36,7 @@ def make_engine(
     url: str, *, pool_size: int = 8, statement_timeout_s: float = 10.0, name: str = "gateway"
 ) -> Engine:
     """An engine whose every statement ends within `statement_timeout_s` seconds."""
-    options = f"-c statement_timeout={int(statement_timeout_s * 1000)} -c lock_timeout=5000"
+    options = f"-c statement_timeout={int(statement_timeout_s * 1000)} -c lock_timeout=5000 -c timezone=UTC"
     return create_engine(
         url,
         pool_size=pool_size,
