@@ -25,6 +25,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.db import CHANNEL_NEWS, DatabaseAway, notify
+from app.jobs import Hint
 from app.lifecycle import Event, Status, move
 from app.store import hints, runs
 from app.workflows import NEVER_FAILS, RETIRE, Kind
@@ -121,7 +122,7 @@ class Engine:
     def _finish(self, task: Task[..., Any], held: runs.Claim, outcome: Done) -> str:
         tries = 0
 
-        def write(session: Session) -> bool:
+        def write(session: Session) -> list[Hint] | None:
             nonlocal tries
             tries += 1
             if outcome.apply is not None:
@@ -137,18 +138,20 @@ class Engine:
             )
             if not finished:
                 session.rollback()
-            return finished or (tries > 1 and runs.was_finished(session, held))
+                return [] if tries > 1 and runs.was_finished(session, held) else None
+            return self._free_slot(session, held) if held.is_last else []
 
-        if not self._persist(write):
+        admitted = self._persist(write)
+        if admitted is None:
             return self._yield_to_successor(task, held)
-        if held.is_last:
-            self._free_slot(held)
+        self._context.queue.send(admitted)
         return "done"
 
     def _park(self, task: Task[..., Any], held: runs.Claim, outcome: Park) -> str:
         deadlines = held.deadlines if outcome.deadlines is None else outcome.deadlines
-        parked = self._persist(
-            lambda session: runs.park(
+
+        def write(session: Session) -> tuple[str, list[Hint]] | None:
+            parked = runs.park(
                 session,
                 held,
                 pause=outcome.pause,
@@ -156,14 +159,18 @@ class Engine:
                 hint=outcome.hint,
                 deadlines=deadlines,
             )
-        )
+            if parked is None:
+                return None
+            if parked.hint is not None:
+                return "woken", [parked.hint]
+            return "parked", self._free_slot(session, held)
+
+        parked = self._persist(write)
         if parked is None:
             return self._yield_to_successor(task, held)
-        if parked.hint is not None:
-            self._context.queue.send([parked.hint])
-            return _end_chain(task, "woken")
-        self._free_slot(held)
-        return _end_chain(task, "parked")
+        word, to_send = parked
+        self._context.queue.send(to_send)
+        return _end_chain(task, word)
 
     def _retry(self, task: Task[..., Any], held: runs.Claim, outcome: Again) -> str:
         pause = self._back_off(held.attempts)
@@ -189,7 +196,10 @@ class Engine:
     def _redo(self, task: Task[..., Any], held: runs.Claim, outcome: Redo) -> str:
         rest = held.plan[held.plan.index("run_task") :] if "run_task" in held.plan else ()
         steps = (*RETIRE, *_take_first_round(rest))
-        rerouted = self._persist(
+        return self._leave(
+            task,
+            held,
+            "redone",
             lambda session: runs.reroute(
                 session,
                 held,
@@ -199,9 +209,8 @@ class Engine:
                 pause=outcome.pause,
                 hint=outcome.problem.message,
                 learnt=outcome.learnt,
-            )
+            ),
         )
-        return self._go_on(task, held, rerouted, "redone")
 
     def _fail(self, task: Task[..., Any], held: runs.Claim, outcome: Fail) -> str:
         if held.kind is Kind.RECOVER:
@@ -209,8 +218,9 @@ class Engine:
         if _never_fails(held):
             return self._retry(task, held, Again(outcome.problem))
         error = outcome.problem.render(held.step)
-        rerouted = self._persist(lambda session: runs.compensate(session, held, error))
-        return self._go_on(task, held, rerouted, "compensating")
+        return self._leave(
+            task, held, "compensating", lambda session: runs.compensate(session, held, error)
+        )
 
     def _give_up_recovery(self, task: Task[..., Any], held: runs.Claim, outcome: Fail) -> str:
         error = outcome.problem.render(held.step)
@@ -222,21 +232,26 @@ class Engine:
                 _plan_next_recovery(session, held, error, self._clocks.recover_max_s)
             return ended
 
-        if not self._persist(write):
-            return self._yield_to_successor(task, held)
-        self._free_slot(held)
-        return _end_chain(task, "failed")
+        return self._leave(task, held, "failed", write)
 
-    def _go_on(self, task: Task[..., Any], held: runs.Claim, rerouted: bool, word: str) -> str:
-        if not rerouted:
+    def _leave(
+        self, task: Task[..., Any], held: runs.Claim, word: str, write: Callable[[Session], bool]
+    ) -> str:
+        """Write what ends this chain, and admit whoever is next (it may be this very run)."""
+
+        def write_and_free(session: Session) -> list[Hint] | None:
+            return self._free_slot(session, held) if write(session) else None
+
+        admitted = self._persist(write_and_free)
+        if admitted is None:
             return self._yield_to_successor(task, held)
-        self._free_slot(held)
+        self._context.queue.send(admitted)
         return _end_chain(task, word)
 
     def _yield_to_successor(self, task: Task[..., Any], held: runs.Claim) -> str:
         """Superseded or fenced out: let go, and let the charger's present run look at once."""
 
-        def write(session: Session) -> list[Any]:
+        def write(session: Session) -> list[Hint]:
             runs.release(session, held)
             if held.charger_id is None:
                 return []
@@ -245,14 +260,10 @@ class Engine:
         self._context.queue.send(self._persist(write))
         return _end_chain(task, "superseded")
 
-    def _free_slot(self, held: runs.Claim) -> None:
+    def _free_slot(self, session: Session, held: runs.Claim) -> list[Hint]:
         """The run needs no worker for now: the organization's next due run may have the slot."""
-        self._context.queue.send(
-            self._persist(
-                lambda session: hints.admit_organization(
-                    session, held.organization_id, cap=self._clocks.org_inflight
-                )
-            )
+        return hints.admit_organization(
+            session, held.organization_id, cap=self._clocks.org_inflight
         )
 
     def _back_off(self, attempts: int) -> float:
