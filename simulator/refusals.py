@@ -14,7 +14,7 @@ from simulator.problems import DEFINITE_STATUS, Problem
 
 _STATUS_HINTS = {
     401: "It wants other credentials: check security_profile and authorization_key.",
-    403: "It forbids this charger: is the identity registered there?",
+    403: "It forbids this charger: check whether the identity is registered there.",
     404: "It knows no such path or charger: check ws_url, and whether the identity is registered there.",
 }
 
@@ -75,12 +75,16 @@ def explain_subprotocol(chosen: str | None, wanted: str) -> Problem:
 def _explain_tls(error: ssl.SSLError, host: str) -> Problem:
     if isinstance(error, ssl.SSLCertVerificationError):
         sentence = (
-            f"The certificate of {host} is not trusted: {error.verify_message}. "
+            f"The certificate of {host} is not trusted: {_say_reason(error)}. "
             "A private authority is named by GATEWAY_CA_FILE."
         )
         return Problem("tls", sentence)
-    reason = error.reason or "unknown reason"
-    return Problem("tls", f"TLS with {host} failed: {reason.replace('_', ' ').lower()}.")
+    return Problem("tls", f"TLS with {host} failed: {_say_reason(error)}.")
+
+
+def _say_reason(error: ssl.SSLError) -> str:
+    said = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+    return str(said or "unknown reason").replace("_", " ").lower().rstrip(".")
 
 
 def _localhost_hint(place: Place, in_container: bool) -> str:
