@@ -33,12 +33,22 @@ def _dump(value: Any) -> str:
 
 
 def make_engine(
-    url: str, *, pool_size: int = 8, statement_timeout_s: float = 10.0, name: str = "gateway"
+    url: str,
+    *,
+    pool_size: int = 8,
+    statement_timeout_s: float = 10.0,
+    name: str = "gateway",
+    autocommit: bool = False,
 ) -> Engine:
-    """An engine whose every statement ends within `statement_timeout_s` seconds."""
+    """An engine whose every statement ends within `statement_timeout_s` seconds.
+
+    `autocommit`: every statement is its own transaction; for reads of one statement, which are twice as fast
+    without BEGIN and ROLLBACK around them.
+    """
     options = f"-c statement_timeout={int(statement_timeout_s * 1000)} -c lock_timeout=5000 -c timezone=UTC"
     return create_engine(
         url,
+        isolation_level="AUTOCOMMIT" if autocommit else None,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,

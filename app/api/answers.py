@@ -1,38 +1,25 @@
 """Rows as answers: plain functions, one per shape; `app.api.schemas` documents the same shapes.
 
-Times stay `datetime`: they are UTC by the connection's setting, and the renderer writes them as RFC 3339 with `Z`.
+Times are UTC by the connection's setting; the renderer writes a `datetime` as RFC 3339 with `Z`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from app.catalog import Brand, Catalog, Model
 from app.errors import NotFound
 from app.models import Charger, ChargerEvent, Frame
 from app.services.orders import Placed
 from app.services.policy import warn_about
-from app.store.chargers import StatusRow
+from app.store.chargers import Seen, Under
 
 _DIRECTIONS: Final = {"u": "cp_to_csms", "d": "csms_to_cp"}
 #: What a charger's runtime is at each provider, by the setting `GATEWAY_RUNTIME`.
 _PROVIDERS: Final = {"local": "local", "docker": "docker", "ecs": "aws"}
 _KINDS: Final = {"local": "process", "docker": "container", "aws": "ecs_task"}
 _MESSAGE_LENGTH: Final = 2000
-
-
-class _Visible(Protocol):
-    """What a charger and its status row share."""
-
-    provider: Any
-    stage: Any
-    verdict: Any
-    hint: Any
-    stage_since: Any
-    restarts: Any
-    last_error: Any
-    connectors: Any
 
 
 def show_accepted(charger: Charger) -> dict[str, Any]:
@@ -48,8 +35,8 @@ def show_accepted(charger: Charger) -> dict[str, Any]:
     return answer | {"warnings": warnings} if warnings else answer
 
 
-def show_runtime(row: _Visible) -> dict[str, Any]:
-    """The `runtime` part."""
+def show_runtime(row: Charger) -> dict[str, Any]:
+    """The `runtime` part of a charger."""
     return {
         "provider": row.provider,
         "stage": row.stage,
@@ -98,25 +85,24 @@ def show_page(data: list[dict[str, Any]], total: int, query: dict[str, Any]) -> 
     return {"data": data, "total": total, "page": query["page"], "limit": query["limit"]}
 
 
-def show_status(row: StatusRow, docs_url: str) -> dict[str, Any]:
+def show_status(seen: Seen, docs_url: str) -> dict[str, Any]:
     """The status, with the steps of the last order."""
-    is_active = row.run_status == "active" and row.plan is not None and row.at is not None
+    run = seen["run"]
     return {
-        "charger_id": row.id,
-        "status": row.status,
-        "workflow_run_id": row.current_run_id,
-        "error": show_error(row.error, docs_url),
-        "provisioned_at": row.provisioned_at,
-        "current_step": row.plan[row.at] if is_active and row.plan and row.at is not None else None,
-        "attempt": row.attempts if is_active else 0,
-        "steps": (row.steps or []) + (_list_ahead(row) if is_active else []),
-        "runtime": show_runtime(row),
+        "charger_id": seen["charger_id"],
+        "status": seen["status"],
+        "workflow_run_id": seen["run_id"],
+        "error": show_error(seen["error"], docs_url),
+        "provisioned_at": seen["provisioned_at"],
+        "current_step": run and run["plan"][run["at"]],
+        "attempt": run["attempts"] if run else 0,
+        "steps": (seen["steps"] or []) + (_list_ahead(run) if run else []),
+        "runtime": seen["runtime"],
     }
 
 
-def _list_ahead(row: StatusRow) -> list[dict[str, Any]]:
+def _list_ahead(run: Under) -> list[dict[str, Any]]:
     """The step at hand and those after it."""
-    plan, at = row.plan or [], row.at or 0
     ahead: list[dict[str, Any]] = [
         {
             "name": name,
@@ -126,14 +112,14 @@ def _list_ahead(row: StatusRow) -> list[dict[str, Any]]:
             "finished_at": None,
             "error": None,
         }
-        for name in plan[at:]
+        for name in run["plan"][run["at"] :]
     ]
-    if ahead and row.step_started_at is not None:
+    if run["started_at"] is not None:
         ahead[0] |= {
             "status": "running",
-            "attempts": row.attempts,
-            "started_at": row.step_started_at,
-            "error": row.run_error,
+            "attempts": run["attempts"],
+            "started_at": run["started_at"],
+            "error": run["error"],
         }
     return ahead
 

@@ -75,38 +75,41 @@ def close_app(app: Flask) -> None:
     desk.news.close()
     for probe in app.extensions["probes"].values():
         probe.close()
-    bind = desk.sessions.kw["bind"]
-    if isinstance(bind, Engine):
-        bind.dispose()
+    for sessions in (desk.sessions, desk.reads):
+        sessions.kw["bind"].dispose()
 
 
 def _make_desk(
     settings: Settings, sessions: sessionmaker[Session] | None, queue: Hints | None
 ) -> Desk:
     if sessions is None:
-        engine = make_engine(
-            settings.database_url,
-            # A request holds at most one connection, and a thread serves one request.
-            pool_size=max(settings.db_pool_size, settings.api_threads),
-            statement_timeout_s=STATEMENT_S,
-            name="gateway-api",
-        )
-        Watchdog(engine, after_s=WATCHDOG_S)
-        sessions = make_sessions(engine)
+        reads = _make_sessions(settings, autocommit=True)
+        sessions = _make_sessions(settings, autocommit=False)
+    else:
+        engine: Engine = sessions.kw["bind"]
+        reads = make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
     return Desk(
         settings,
         sessions,
-        _make_reads(sessions),
+        reads,
         queue or HintQueue(settings.broker_url, cap=settings.engine.org_inflight),
         make_policy(settings),
         News(settings.database_url, seats=max(1, settings.api_threads // 4)),
     )
 
 
-def _make_reads(sessions: sessionmaker[Session]) -> sessionmaker[Session]:
-    """Sessions on the same pool without BEGIN and COMMIT around each SELECT."""
-    engine: Engine = sessions.kw["bind"]
-    return make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
+def _make_sessions(settings: Settings, *, autocommit: bool) -> sessionmaker[Session]:
+    """Sessions on a pool of their own; reads have one too, since a connection changes its mode slowly."""
+    engine = make_engine(
+        settings.database_url,
+        # A request holds at most one connection, and a thread serves one request.
+        pool_size=max(settings.db_pool_size, settings.api_threads),
+        statement_timeout_s=STATEMENT_S,
+        name="gateway-api",
+        autocommit=autocommit,
+    )
+    Watchdog(engine, after_s=WATCHDOG_S)
+    return make_sessions(engine)
 
 
 def _name_request() -> None:

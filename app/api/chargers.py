@@ -80,12 +80,12 @@ def get_charger_status(call: Call, charger_id: str) -> Any:
     With `wait` the answer is held until the status settles. When too many wait already it comes at once, with
     `Retry-After: 1`.
     """
-    row, seated = service.read_status(
+    seen, seated = service.read_status(
         call.desk.reads, call.desk.news, call.tenant, charger_id, wait_s=call.query["wait"]
     )
     if not seated:
         call.headers["Retry-After"] = "1"
-    return answers.show_status(row, call.desk.settings.base_url)
+    return answers.show_status(seen, call.desk.settings.base_url)
 
 
 @blueprint.operation(

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.errors import ChargerNotFound, IdentityTaken, UnknownLocation
 from app.ids import make_charger_id
-from app.lifecycle import SETTLED, Status
+from app.lifecycle import SETTLED
 from app.models import Charger
 from app.queue import Hints
 from app.services import orders
@@ -232,16 +232,16 @@ def read_status(
     charger_id: str,
     *,
     wait_s: int,
-) -> tuple[store.StatusRow, bool]:
+) -> tuple[store.Seen, bool]:
     """The status, at once or when it settles within `wait_s`: (what is seen, whether there was room to wait).
 
     Holds no connection while it waits. Raises `ChargerNotFound`, also when it is deleted meanwhile.
     """
 
-    def look() -> tuple[store.StatusRow, bool]:
+    def look() -> tuple[store.Seen, bool]:
         with reads() as session:
-            row = store.read_status(session, organization_id, charger_id)
-        return row, Status(row.status) in SETTLED
+            seen = store.read_status(session, organization_id, charger_id)
+        return seen, seen["status"] in SETTLED
 
     if wait_s == 0:
         return look()[0], True
