@@ -27,32 +27,47 @@ class EngineSettings:
 
     #: A claim holds this long without renewal.
     lease_s: float = 10.0
+    #: Pause between two renewals of a held claim.
     renew_s: float = 3.0
     #: How early a hint may come before its run is due: Celery's clock is another than the database's.
     claim_grace_s: float = 1.0
     #: A hint that nobody took up is sent again after this, doubling up to `nudge_max_s`.
     nudge_s: float = 3.0
+    #: Longest pause between two hints for one run.
     nudge_max_s: float = 60.0
     #: Pause between two passes of the keeper.
     sweep_s: float = 1.0
+    #: Runs hinted by one pass at most.
     sweep_batch: int = 200
+    #: Pause between two looks at runtimes that come up or end; what is well is looked at 15 times less.
     observe_s: float = 2.0
+    #: Runtimes per call of a driver's observe.
     observe_batch: int = 100
+    #: First pause after a passing failure; it doubles, with jitter.
     retry_min_s: float = 1.0
+    #: Longest pause after a passing failure.
     retry_max_s: float = 60.0
     #: Claims of one step without an end before the run fails.
     max_claims: int = 5
+    #: Runs of one organization that may be in workers' hands or on their way at a time.
     org_inflight: int = 32
-    #: Starts at once of one organization's bulk job children are bounded by `org_inflight` too.
+    #: Clock from asking for capacity until the driver accepts.
     placement_s: float = 86_400.0
+    #: Clock from accepted until the runtime calls home (Docker, ECS).
     start_s: float = 600.0
+    #: The same for the local host.
     start_local_s: float = 30.0
+    #: Clock from called home until the CSMS accepts the boot.
     csms_s: float = 120.0
+    #: The same while the CSMS answers Pending.
     csms_pending_s: float = 86_400.0
     #: A definite refusal by the CSMS fails the run when seen this often, or for this long.
     csms_refusals: int = 3
+    #: ... or when it lasts this long.
     csms_refused_s: float = 15.0
+    #: First pause before a runtime that ended by itself is brought back; it doubles.
     recover_min_s: float = 1.0
+    #: Longest such pause.
     recover_max_s: float = 60.0
     #: Health for this long forgets earlier restarts.
     recover_reset_s: float = 300.0
@@ -66,7 +81,9 @@ class EngineSettings:
 class Settings:
     """The frozen configuration of one process."""
 
+    #: PostgreSQL, `postgresql://user:password@host/name`.
     database_url: str
+    #: Redis or Valkey (`redis://`, `rediss://`, `redis+socket://`), or RabbitMQ (`amqp://`).
     broker_url: str
     #: kid → secret; the first signs, all verify.
     jwt_secrets: dict[str, str] = field(repr=False)
@@ -76,11 +93,17 @@ class Settings:
     install_id: str
     #: What clients call; used in printed texts only.
     base_url: str = "http://127.0.0.1:8000"
+    #: Address that the API listens on.
     api_host: str = "127.0.0.1"
+    #: Port that the API listens on.
     api_port: int = 8000
+    #: Processes of the API.
     api_workers: int = 2
+    #: Threads of each process of the API.
     api_threads: int = 8
+    #: Address that the link listens on.
     link_host: str = "127.0.0.1"
+    #: Port that the link listens on.
     link_port: int = 8001
     #: What runtimes dial.
     link_url: str = "ws://127.0.0.1:8001/link"
@@ -90,21 +113,29 @@ class Settings:
     ready_when: str = "csms"
     #: Host patterns that a ws_url may name; empty allows every host.
     ws_allow: tuple[str, ...] = ()
+    #: `false` accepts any known connector for any model.
     catalog_strict: bool = True
     #: `reject` answers unknown body fields with 422; `ignore` drops them.
     unknown_fields: str = "reject"
+    #: Live chargers that one organization may have.
     org_max_chargers: int = 100_000
+    #: Steps that one worker carries out at a time.
     worker_concurrency: int = 2
+    #: DEBUG, INFO, WARNING or ERROR.
     log_level: str = "INFO"
     #: `json` or `text`.
     log_format: str = "json"
-    #: Retention: days of OCPP frames and events, of finished runs and commands, of tombstones.
+    #: Days that OCPP frames and charger events are kept.
     keep_frames_days: float = 7.0
+    #: Newest OCPP frames kept of each charger.
     keep_frames_per_charger: int = 100_000
+    #: Days that finished runs are kept; a charger's current run is always kept.
     keep_runs_days: float = 30.0
+    #: Days that commands are kept.
     keep_commands_days: float = 7.0
     #: Where prometheus_client's processes meet; empty keeps metrics per process.
     metrics_dir: str = ""
+    #: Database connections of one process.
     db_pool_size: int = 8
     engine: EngineSettings = field(default_factory=EngineSettings)
     #: Settings of the ECS and Docker drivers, as read; the drivers check them.
