@@ -16,13 +16,13 @@ from app import lifecycle, settings
 DOCS = Path(__file__).parent
 _INTRO = """# Settings
 
-Made from `app/settings.py` by `python docs/generate.py`. Every name may end in `_FILE`: then the value is read from the file
-that it names (secrets by file). All mistakes are reported together at the start of a program.
+Made from `app/settings.py` by `python docs/generate.py`. Every name may end in `_FILE`: then the value is
+read from the file that it names (secrets by file). All mistakes are reported together at the start of a program.
 
 | variable | default | meaning |
 |---|---|---|
 """
-_SECRET = "none: made by `gateway up`, or given by you"
+_UNSET = "none: made by `gateway up`, or given by you"
 _DRIVERS = """
 `GATEWAY_ECS_*` and `GATEWAY_DOCKER_*` are read by their drivers: see [ECS](ecs.md) and [Docker](docker.md).
 The simulator has settings of its own, `SIMULATOR_*`: `gateway host --help`.
@@ -43,8 +43,7 @@ def list_settings() -> str:
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     for owner in reversed(classes):
         for field in (node for node in owner.body if isinstance(node, ast.AnnAssign)):
-            assert isinstance(field.target, ast.Name)
-            name = field.target.id
+            name = ast.unparse(field.target)
             if name in ("engine", "ecs", "docker"):
                 continue
             rows.append(
@@ -55,7 +54,7 @@ def list_settings() -> str:
 
 def _show_default(field: ast.AnnAssign) -> str:
     if field.value is None or isinstance(field.value, ast.Call):
-        return _SECRET
+        return _UNSET
     value = ast.literal_eval(field.value)
     return f"`{value}`" if value not in ("", ()) else "empty"
 
