@@ -31,7 +31,7 @@ BLUEPRINTS: Final[tuple[Blueprint, ...]] = (chargers.blueprint, catalog.blueprin
 
 #: A statement of a request may take this long; the watchdog cuts a connection a little later. Seconds.
 STATEMENT_S: Final = 5.0
-WATCHDOG_S: Final = 8.0
+WATCHDOG_S: Final = 6.0
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 

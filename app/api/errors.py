@@ -38,15 +38,13 @@ STATUS: Final[dict[type[GatewayError], int]] = {
     DependencyDown: 503,
 }
 
-#: `code` of the errors that HTTP itself has.
-HTTP_CODES: Final = {
-    400: "bad_request",
-    404: "route_not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    414: "uri_too_long",
-    415: "unsupported_media_type",
-    431: "headers_too_large",
+#: `code` and sentence of the errors that HTTP itself has.
+HTTP_ERRORS: Final = {
+    400: ("bad_request", "The request is not one that HTTP allows."),
+    404: ("route_not_found", "There is no such path."),
+    405: ("method_not_allowed", "The path does not have this method."),
+    413: ("body_too_large", "The body is larger than this path takes."),
+    415: ("unsupported_media_type", "The body is not of a kind that this path takes."),
 }
 RETRY_AFTER_S: Final = 2
 
@@ -124,8 +122,11 @@ def answer_http_error(error: HTTPException) -> Response | HTTPException:
         return error
     kept = ("allow", "retry-after")
     headers = {name: value for name, value in error.get_headers() if name.lower() in kept}
-    code = HTTP_CODES.get(status, "http_error")
-    return _make_error(status, code, error.description or error.name, None, headers)
+    code, sentence = HTTP_ERRORS.get(status, ("http_error", error.name))
+    # The class's own text speaks to people with a browser; one that we gave says more than ours.
+    if error.description is not None and error.description != type(error).description:
+        sentence = error.description
+    return _make_error(status, code, sentence, None, headers)
 
 
 def answer_surprise(error: Exception) -> Response:

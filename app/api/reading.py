@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 import marshmallow
 from flask import Request
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app.api.errors import InvalidInput, make_mistake
 from app.api.schemas.base import drop_unknown, list_wanted
@@ -132,8 +132,11 @@ def read_bytes(request: Request, limit: int) -> bytes:
     """
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A body must not be packed (Content-Encoding).")
-    request.max_content_length = limit
+    # One byte more than allowed: a chunked body is cut where the stream is told to end, not refused.
+    request.max_content_length = limit + 1
     raw = request.get_data(cache=False)
+    if len(raw) > limit:
+        raise RequestEntityTooLarge
     if raw and request.mimetype and not request.is_json:
         raise UnsupportedMediaType("A body must be application/json.")
     return raw

@@ -67,10 +67,19 @@ class News:
             if not followers:
                 del self._bells[subject]
 
-    def close(self) -> None:
-        """Stop listening; who still waits looks once more."""
+    @property
+    def is_closing(self) -> bool:
+        """Nobody should begin to wait any more."""
+        return self._closing.is_set()
+
+    def hush(self) -> None:
+        """Send home who waits; they look once more. Returns at once, so it may be called by a signal."""
         self._closing.set()
         self._ring(None)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.hush()
         if self._thread is not None:
             self._thread.join()
 
@@ -120,7 +129,7 @@ def wait_until(
         if bell is None:
             return seen, settled
         until = time.monotonic() + seconds
-        while not settled and (left := until - time.monotonic()) > 0:
+        while not settled and not news.is_closing and (left := until - time.monotonic()) > 0:
             bell.wait(min(left, LOOK_S))
             bell.clear()
             seen, settled = look()
