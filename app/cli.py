@@ -8,7 +8,6 @@ functions, so that `gateway --help` and the supervisor stay light.
 from __future__ import annotations
 
 import os
-import sys
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,7 +18,7 @@ import click
 from app.errors import GatewayError
 
 #: Commands that decide for themselves where their data is.
-_INDEPENDENT: Final = ("up", "demo", "down", "status")
+_INDEPENDENT: Final = ("up", "demo", "down", "status", "token", "backup", "restore")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _data_dir = click.option(
@@ -98,13 +97,21 @@ def _adopt(data_dir: str | None) -> None:
 @click.option("--link-port", type=click.IntRange(0, 65_535), help="Port that runtimes dial.")
 @click.option("--flower-port", type=click.IntRange(0, 65_535), help="Port of Flower.")
 @click.option("--free-ports", is_flag=True, help="Any free port for what has no option.")
-@click.option("--without", multiple=True, metavar="PART", help="Leave a part out; repeatable.")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="PART",
+    help="Leave a part out (api, link, worker, beat, host, flower, migrate); repeatable.",
+)
 @click.option("--verbose", is_flag=True, help="Show every program's log lines.")
 def up(data_dir: str | None, host: str, free_ports: bool, **options: Any) -> None:
     """Run the whole gateway here, with its own PostgreSQL and Valkey."""
+    from app.embedded.parts import OPTIONAL
     from app.embedded.ports import DEFAULTS
     from app.embedded.stack import UpOptions, run_stack
 
+    if unknown := set(options["without"]) - set(OPTIONAL):
+        raise click.BadParameter(f"There is no part {', '.join(unknown)}.", param_hint="--without")
     given = {
         "api": options["port"],
         "link": options["link_port"],
@@ -134,6 +141,49 @@ def down(data_dir: str | None) -> None:
     from app.embedded.shutdown import stop_gateway
 
     stop_gateway(find_data_folder(data_dir), click.echo)
+
+
+@main.command()
+@_data_dir
+@click.pass_context
+def status(ctx: click.Context, data_dir: str | None) -> None:
+    """Show on one screen what runs and whether it answers; exit code 0 when all does."""
+    from rich.console import Console
+
+    from app.embedded.folders import find_data_folder
+    from app.embedded.status import check_gateway, print_health
+
+    data = find_data_folder(data_dir)
+    _adopt(data_dir)
+    health = check_gateway(data)
+    print_health(health, Console(highlight=False, soft_wrap=True))
+    ctx.exit(1 if health.problems else 0)
+
+
+@main.command()
+@_data_dir
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(data_dir: str | None, file: Path) -> None:
+    """Write the database to FILE; the gateway may run meanwhile."""
+    from app.embedded.backup import back_up
+    from app.embedded.folders import find_data_folder
+
+    data = find_data_folder(data_dir)
+    back_up(data, file)
+    click.echo(f"The database is in {file}. Secrets are not: they lie in {data / 'secrets'}.")
+
+
+@main.command()
+@_data_dir
+@click.option("--replace", is_flag=True, help="Drop what the database holds now.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def restore(data_dir: str | None, replace: bool, file: Path) -> None:
+    """Fill the database from FILE, made by `gateway backup`; the gateway must not run."""
+    from app.embedded import backup as backups
+    from app.embedded.folders import find_data_folder
+
+    backups.restore(find_data_folder(data_dir), file, replace=replace)
+    click.echo(f"The database was restored from {file}.")
 
 
 @main.command()
@@ -178,20 +228,10 @@ def token(
 @main.command()
 def api() -> None:
     """Run the REST API (gunicorn) in the foreground."""
+    from app.api.serving import serve
     from app.settings import load_settings
 
-    load_settings()
-    here = Path(__file__).parent
-    argv = [
-        sys.executable,
-        "-P",
-        "-m",
-        "gunicorn",
-        "-c",
-        f"file:{here / 'wsgi.py'}",
-        "app.wsgi:app",
-    ]
-    os.execv(sys.executable, argv)  # noqa: S606  # this process becomes the server
+    serve(load_settings())
 
 
 @main.command()

@@ -25,6 +25,12 @@ def is_given(name: str, environ: Mapping[str, str]) -> bool:
     return bool(environ.get(name) or environ.get(f"{name}_FILE"))
 
 
+def read_given(name: str, environ: Mapping[str, str]) -> str:
+    """What somebody set, by value or by file; empty when nobody did."""
+    file = environ.get(f"{name}_FILE")
+    return Path(file).read_text().strip() if file else environ.get(name, "")
+
+
 def adopt_secrets(secrets: Path, environ: MutableMapping[str, str]) -> None:
     """Point settings that nobody gave to the files of an installation, where it has them."""
     for name, file in _SECRET_FILES.items():
@@ -47,18 +53,22 @@ def make_environment(
     keyring.get_link_secret()
     keyring.get_install_id()
     adopt_secrets(keyring.folder, made)
-    reachable = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  # a comparison
-    shown = f"[{reachable}]" if ":" in reachable else reachable
     made |= {
         "GATEWAY_API_HOST": host,
         "GATEWAY_API_PORT": str(ports["api"]),
         "GATEWAY_LINK_PORT": str(ports["link"]),
         "PYTHONUNBUFFERED": "1",
     }
-    made.setdefault("GATEWAY_BASE_URL", f"http://{shown}:{ports['api']}")
+    made.setdefault("GATEWAY_BASE_URL", f"http://{get_reachable(host)}:{ports['api']}")
     made.setdefault("GATEWAY_LINK_HOST", "127.0.0.1")
     made.setdefault("GATEWAY_LINK_URL", f"ws://127.0.0.1:{ports['link']}/link")
     return made
+
+
+def get_reachable(host: str) -> str:
+    """Where a server that listens on `host` is reached from this machine, as it stands in a URL."""
+    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a look-up
+    return f"[{reachable}]" if ":" in reachable else reachable
 
 
 def _make_absolute(name: str, value: str) -> str:

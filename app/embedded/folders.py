@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _TMP: Final = Path("/tmp")  # noqa: S108  # names in it are random, or checked b
 _VAR_TMP: Final = Path("/var/tmp")  # noqa: S108  # the same; what is made here is checked by owner
 #: A UNIX socket's path has at most 107 bytes, on macOS 103; the longest name in it is `.s.PGSQL.5432`.
 _LONGEST_SOCKET_FOLDER: Final = 85
+#: What all clients read alike in a URL: SQLAlchemy and libpq disagree about blanks.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class DataFolder:
     """A data folder that is there and can be used by us and by the servers' account."""
 
     path: Path
-    #: Where the sockets lie: `path/run`, or elsewhere when that is too long for a socket.
+    #: Where the sockets lie: `path/run`, or elsewhere when that is too long for a socket or odd in a URL.
     run: Path
     #: None: the servers run as we do.
     account: Account | None
@@ -125,7 +128,9 @@ def make_temporary_folder(purpose: str) -> Path:
     account = choose_account()
     for parent in dict.fromkeys((Path(tempfile.gettempdir()), _VAR_TMP, _TMP)):
         if can_enter(account, parent) and os.access(parent, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix=f"{_NAME}-{purpose}-", dir=parent)) / "data"
+            made = Path(tempfile.mkdtemp(prefix=f"{_NAME}-{purpose}-", dir=parent))
+            made.chmod(_get_mode(account))
+            return made
     raise FolderUnusable("No folder for temporary files can be entered by the servers' account.")
 
 
@@ -148,9 +153,17 @@ def _make_outer(path: Path, account: Account | None) -> None:
         if path.parent == _VAR_TMP and path.lstat().st_uid != os.geteuid():
             raise FolderUnusable(f"The data folder {path} belongs to somebody else.")
         return
+    obstacle = next((above for above in (path, *path.parents) if above.exists()), path)
+    if not obstacle.is_dir():
+        raise FolderUnusable(f"The data folder {path} cannot be made: {obstacle} is a file.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700)
-    path.chmod(0o711 if account else 0o700)  # ours: we have just made it; the umask must not matter
+    path.chmod(_get_mode(account))  # ours: we have just made it; the umask must not matter
+
+
+def _get_mode(account: Account | None) -> int:
+    """Another account passes through to its own folders, and sees nothing else."""
+    return 0o711 if account else 0o700
 
 
 def _require_entry(path: Path, account: Account | None) -> None:
@@ -182,7 +195,7 @@ def _make(folder: Path, account: Account | None) -> None:
 
 def _choose_run_folder(path: Path, account: Account | None) -> Path:
     inside = path / "run"
-    if len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER:
+    if len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER and _PLAIN.fullmatch(str(inside)):
         return inside
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     for parent in (Path(os.environ.get("XDG_RUNTIME_DIR", "")), _TMP):

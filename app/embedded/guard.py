@@ -34,17 +34,15 @@ def end_everything(data: Path, *, patience_s: float = _PATIENCE_S) -> int:
     """End all processes of the gateway on this folder; answers how many had to be killed."""
     import psutil
 
-    from app.embedded.locking import end_processes, find_leftovers
+    from app.embedded.locking import end_processes, find_leftovers, wait_for_ends
 
     leftovers = find_leftovers(data)
     for process in leftovers:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(_choose_signal(process, data))
-    _, stubborn = psutil.wait_procs(leftovers, timeout=patience_s)
+    wait_for_ends(leftovers, patience_s=patience_s)
     # Look again: a program may have started another one while it was ending.
-    stubborn = list(
-        {process.pid: process for process in (*stubborn, *find_leftovers(data))}.values()
-    )
+    stubborn = find_leftovers(data)
     end_processes(stubborn)
     return len(stubborn)
 

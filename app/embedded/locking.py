@@ -23,7 +23,9 @@ import psutil
 from app.embedded.errors import FolderBusy
 from app.embedded.folders import DataFolder
 
-_PAUSE_S: Final = 0.05
+_PAUSE_S: Final = 0.02
+_UNNAMED_S: Final = 0.5
+_GUARDED_S: Final = 10.0
 _SERVERS: Final = ("postgres", "valkey-server")
 
 
@@ -72,35 +74,45 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def lock_folder(folder: DataFolder, *, patience_s: float = 10.0) -> FolderLock:
-    """Take the folder; ends what a dead gateway left behind.
+def lock_folder(folder: DataFolder) -> FolderLock:
+    """Take the folder; ends what a dead gateway left behind, unless its guard is doing that just now.
 
-    Leftovers get `patience_s` seconds to go by themselves: a guard may just be ending them.
     Raises `FolderBusy` when a living gateway has the folder.
     """
     lock = FolderLock(folder.lock)
-    deadline = time.monotonic() + patience_s
-    while not lock.take():
-        owner = find_owner(folder.lock)
-        if owner is not None:
-            lock.close()
-            raise FolderBusy(
-                f"A gateway already runs on {folder.path} (process {owner.pid}): "
-                "stop it with `gateway down`, or name another folder with --data-dir."
-            )
-        if time.monotonic() > deadline:
-            _evict(folder, lock)
-            break
-        time.sleep(_PAUSE_S)
+    try:
+        _wait_for(lock, folder)
+    except FolderBusy:
+        lock.close()
+        raise
     end_processes(find_servers(folder.postgres, folder.valkey))
     return lock
 
 
-def _evict(folder: DataFolder, lock: FolderLock) -> None:
-    end_processes(find_leftovers(folder.path))
-    if not lock.take():
-        lock.close()
-        raise FolderBusy(f"Another process keeps {folder.lock} locked.")
+def _wait_for(lock: FolderLock, folder: DataFolder) -> None:
+    now = time.monotonic()
+    # Whoever took it may be about to write down its name; a guard may need all of its time.
+    unnamed_until, guarded_until = now + _UNNAMED_S, now + _GUARDED_S
+    while not lock.take():
+        owner = find_owner(folder.lock)
+        if owner is not None:
+            raise FolderBusy(
+                f"A gateway already runs on {folder.path} (process {owner.pid}): "
+                "stop it with `gateway down`, or name another folder with --data-dir."
+            )
+        leftovers = find_leftovers(folder.path)
+        patience = guarded_until if any(map(_is_guard, leftovers)) else unnamed_until
+        if time.monotonic() > patience:
+            end_processes(leftovers)
+        if time.monotonic() > guarded_until + _GUARDED_S:
+            raise FolderBusy(f"Another process keeps {folder.lock} locked.")
+        time.sleep(_PAUSE_S)
+
+
+def _is_guard(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "app.embedded.guard" in process.cmdline()
+    return False
 
 
 def find_servers(*folders: Path) -> list[psutil.Process]:
@@ -127,10 +139,25 @@ def find_leftovers(data: Path) -> list[psutil.Process]:
     return list(found.values())
 
 
+def wait_for_ends(
+    processes: Sequence[psutil.Process], *, patience_s: float
+) -> list[psutil.Process]:
+    """Wait until these are over, at most `patience_s` seconds; answers those that are not.
+
+    One that is dead counts as over even where nobody collects it (in a container without an init).
+    """
+    deadline = time.monotonic() + patience_s
+    living = [process for process in processes if is_alive(process)]
+    while living and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)
+        living = [process for process in living if is_alive(process)]
+    return living
+
+
 def end_processes(processes: Sequence[psutil.Process], *, patience_s: float = 2.0) -> None:
     """SIGQUIT (PostgreSQL's backends obey nothing else when their postmaster is gone), then SIGKILL."""
     for number in (signal.SIGQUIT, signal.SIGKILL):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        _, processes = psutil.wait_procs(processes, timeout=patience_s)
+        processes = wait_for_ends(processes, patience_s=patience_s)

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from app.embedded.credentials import Keyring
+from app.embedded.environment import get_reachable
 from app.embedded.programs import Program
 from app.tokens import make_host_credential
 
 #: In the order in which they are listed to people.
 PARTS: Final = ("api", "link", "worker", "beat", "host", "flower")
+#: What `up --without` knows.
+OPTIONAL: Final = ("migrate", *PARTS)
 FLOWER_USER: Final = "gateway"
 
 # -P: a folder `app` in somebody's working folder is not ours.
@@ -130,7 +133,9 @@ def _make_port_probe(host: str, port: int) -> Callable[[int], bool]:
 
 def ask(host: str, port: int, path: str) -> int | None:
     """The HTTP status of a GET; None when nobody answers."""
-    connection = http.client.HTTPConnection(_get_address(host), port, timeout=_PROBE_TIMEOUT_S)
+    connection = http.client.HTTPConnection(
+        get_reachable(host).strip("[]"), port, timeout=_PROBE_TIMEOUT_S
+    )
     with suppress(OSError, http.client.HTTPException):
         connection.request("GET", path)
         return connection.getresponse().status
@@ -140,13 +145,8 @@ def ask(host: str, port: int, path: str) -> int | None:
 def listens(host: str, port: int) -> bool:
     """Whether somebody takes connections there."""
     with suppress(OSError):
-        socket.create_connection((_get_address(host), port), timeout=_PROBE_TIMEOUT_S).close()
+        socket.create_connection(
+            (get_reachable(host).strip("[]"), port), timeout=_PROBE_TIMEOUT_S
+        ).close()
         return True
     return False
-
-
-def _get_address(host: str) -> str:
-    """Where a program that listens on `host` is reached from this machine."""
-    if host in ("", "0.0.0.0"):  # noqa: S104  # a comparison
-        return "127.0.0.1"
-    return "::1" if host == "::" else host

@@ -16,7 +16,7 @@ from typing import Final
 from app.embedded.binaries import place_binaries
 from app.embedded.children import ChildState
 from app.embedded.credentials import Keyring
-from app.embedded.environment import is_given, make_environment
+from app.embedded.environment import get_reachable, is_given, make_environment
 from app.embedded.folders import DataFolder, open_data_folder
 from app.embedded.locking import FolderLock, lock_folder
 from app.embedded.parts import FLOWER_USER, PARTS, make_guard, make_migration, make_parts
@@ -44,7 +44,7 @@ class UpOptions:
     host: str = "127.0.0.1"
     #: Of `api`, `link`, `flower`; 0: any free one.
     ports: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULTS))
-    #: Parts that are not started.
+    #: Parts that are not started; `migrate` leaves the schema as it is.
     without: frozenset[str] = frozenset()
     #: Echo every line of every program.
     verbose: bool = False
@@ -112,7 +112,8 @@ class _Stack:
         self._supervisor.start(make_guard(self._folder.path))
         if self._servers:
             self._supervisor.start(*self._servers)
-        self._supervisor.run_once(make_migration(self._environment))
+        if "migrate" not in self._options.without:
+            self._supervisor.run_once(make_migration(self._environment))
         parts = make_parts(
             self._environment,
             keyring=self._keyring,
@@ -152,7 +153,9 @@ class _Stack:
             started_at=time.time(),
             data=str(self._folder.path),
             logs=str(self._folder.logs),
+            run=str(self._folder.run),
             base_url=self._settings.base_url,
+            api_address=f"http://{get_reachable(self._options.host)}:{self._ports['api']}",
             link_url=self._settings.link_url,
             flower_url=f"http://127.0.0.1:{self._ports['flower']}" if has_flower else None,
             token_file=None,

@@ -25,7 +25,11 @@ class GatewayState:
     started_at: float
     data: str
     logs: str
+    #: The folder of the sockets.
+    run: str
+    #: What clients are told, and where the API really listens.
     base_url: str
+    api_address: str
     link_url: str
     #: None when Flower was left out.
     flower_url: str | None

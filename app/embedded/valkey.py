@@ -22,6 +22,9 @@ from app.embedded.folders import DataFolder
 from app.embedded.postgres import ENVIRONMENT
 from app.embedded.programs import Program
 
+#: Its name in the run folder.
+SOCKET: Final = "valkey.sock"
+
 _CONFIGURATION: Final = """\
 port 0
 unixsocket {socket}
@@ -57,7 +60,7 @@ class Valkey:
     @property
     def socket(self) -> Path:
         """Where it listens."""
-        return self._folder.run / "valkey.sock"
+        return self._folder.run / SOCKET
 
     @property
     def url(self) -> str:
