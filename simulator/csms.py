@@ -193,7 +193,7 @@ class Csms:
         if manners.upgrade == "drop":
             connection.transport.abort()
         elif manners.upgrade == "never":
-            await asyncio.sleep(3600)
+            await connection.wait_closed()
         elif manners.upgrade != "accept":
             return connection.respond(HTTPStatus(int(manners.upgrade)), "Refused as ordered.\n")
         if manners.password is not None:

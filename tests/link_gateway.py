@@ -7,9 +7,11 @@ lines on order. It is written from docs/link.md alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +19,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
+
+from simulator.host import Host
+from simulator.settings import Settings
 
 
 class GatewayLink:
@@ -27,6 +32,8 @@ class GatewayLink:
         self.max_batch_bytes = max_batch_bytes
         #: Refuse upgrades with this status while set.
         self.refuses: int | None = None
+        #: Close each line with this code instead of saying welcome.
+        self.turns_away: int | None = None
         #: Acknowledge batches as they come.
         self.acknowledges = True
         self.hellos: list[dict[str, Any]] = []
@@ -86,6 +93,10 @@ class GatewayLink:
     async def _serve(self, connection: ServerConnection) -> None:
         try:
             self.hellos.append(json.loads(await connection.recv()))
+            self._changed.set()
+            if self.turns_away is not None:
+                await connection.close(self.turns_away)
+                return
             await connection.send(
                 json.dumps(
                     {
@@ -149,6 +160,25 @@ class GatewayLink:
             {"t": "drop", "charger": charger, "incarnation": incarnation, "reason": reason}
         )
 
+    async def close(self, code: int) -> None:
+        assert self._runtime is not None, "no runtime is linked"
+        await self._runtime.close(code)
+
+    async def command(
+        self, charger: str, name: str, args: dict[str, Any], command_id: str, session: int
+    ) -> None:
+        await self.say(
+            {
+                "t": "command",
+                "id": command_id,
+                "charger": charger,
+                "incarnation": 1,
+                "session": session,
+                "name": name,
+                "args": args,
+            }
+        )
+
     async def cut(self) -> None:
         """Break the line without a word."""
         assert self._runtime is not None, "no runtime is linked"
@@ -202,3 +232,36 @@ def make_config(ws_url: str, identity: str, **changes: Any) -> dict[str, Any]:
         "settings": {"reconnect_min_s": 0.05, "reconnect_max_s": 0.1, "boot_retry_s": 0.1},
     }
     return {**config, **changes}
+
+
+@contextlib.asynccontextmanager
+async def running_host(gateway: GatewayLink, **changes: Any) -> AsyncIterator[Host]:
+    """A host process's inside, linked to this gateway, and ended as SIGTERM would end it."""
+    settings = Settings(
+        **{
+            "link_url": gateway.url,
+            "token": "h1.one.secret",
+            "link_retry_min_s": 0.02,
+            "link_retry_max_s": 0.1,
+            "link_unauthorized_s": 0.2,
+            "stop_s": 2.0,
+            **changes,
+        }
+    )
+    host = Host(settings)
+    running = asyncio.create_task(host.run())
+    try:
+        yield host
+    finally:
+        host.stop()
+        await running
+
+
+def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test in a loop of its own, for at most 30 seconds."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*arguments, **named), 30))
+
+    return run
