@@ -7,6 +7,7 @@ functions, so that `gateway --help` and the supervisor stay light.
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 from importlib.metadata import entry_points
@@ -134,6 +135,26 @@ def up(data_dir: str | None, host: str, free_ports: bool, **options: Any) -> Non
 
 
 @main.command()
+@click.option("--url", help="A gateway that runs. Default: one is started for the occasion.")
+@click.option("--token", envvar="GATEWAY_TOKEN", help="Its API token, or the file that holds it.")
+@click.option("--csms", metavar="WS_URL", help="A CSMS. Default: the built-in one.")
+def demo(url: str | None, token: str | None, csms: str | None) -> None:
+    """Order a charger by REST and watch it until a CSMS has accepted it."""
+    from app.embedded.demo import Stage, run_demo
+
+    if url is None:
+        if csms or token:
+            raise click.UsageError("--token and --csms go with --url.")
+        run_demo(None, click.echo)
+        return
+    if not token:
+        raise click.UsageError("--url needs --token: a token, or the file that holds one.")
+    is_file = "/" in token and Path(token).is_file()
+    secret = Path(token).read_text().strip() if is_file else token
+    run_demo(Stage(url, secret, csms), click.echo)
+
+
+@main.command()
 @_data_dir
 def down(data_dir: str | None) -> None:
     """Stop the gateway that runs on a data folder; the data is kept."""
@@ -232,6 +253,16 @@ def api() -> None:
     from app.settings import load_settings
 
     serve(load_settings())
+
+
+@main.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API."""
+    from app.api import create_app
+    from app.api.openapi import render
+    from app.settings import load_settings
+
+    click.echo(json.dumps(render(create_app(load_settings())), indent=2, ensure_ascii=False))
 
 
 @main.command()
