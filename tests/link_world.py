@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from app.db import CHANNEL_NEWS, listen
 from app.ids import make_charger_id
 from app.link.context import Clocks
+from app.link.counters import Counters
 from app.link.server import LinkServer
 from app.models import Charger, ChargerEvent, Command, Frame, Host, Run, Runtime
 from app.settings import Settings
@@ -43,7 +44,10 @@ CLOCKS = Clocks(
     touch_s=0.1, look_s=0.1, flush_s=0.01, drop_again_s=0.3, settle_s=0.0, farewell_s=2.0
 )
 
-NOW_MS = 1_795_360_000_000
+
+def read_clock() -> int:
+    """Unix milliseconds, as a runtime sends them."""
+    return time.time_ns() // 1_000_000
 
 
 class RunningLink:
@@ -104,6 +108,10 @@ class RunningLink:
     @property
     def id(self) -> str:
         return self.server.context.link_id
+
+    @property
+    def counters(self) -> Counters:
+        return self.server.context.counters
 
     @property
     def url(self) -> str:
@@ -217,7 +225,7 @@ class FakeRuntime:
                 "stage": stage,
                 "verdict": verdict,
                 "detail": detail,
-                "at": NOW_MS,
+                "at": read_clock(),
             }
         )
 
@@ -397,13 +405,20 @@ class World:
 
     def events(self, charger_id: str, kind: str | None = None) -> list[ChargerEvent]:
         query = select(ChargerEvent).where(ChargerEvent.charger_id == charger_id)
-        query = query.order_by(ChargerEvent.at, ChargerEvent.number.desc())
+        query = query.order_by(ChargerEvent.at, ChargerEvent.number)
         with self.sessions() as session:
             return [one for one in session.scalars(query) if kind in (None, one.kind)]
 
     def execute(self, statement: str, **values: Any) -> None:
         with self.sessions.begin() as session:
             session.execute(text(statement), values)
+
+    @contextlib.contextmanager
+    def nobody_writes_frames(self) -> Iterator[None]:
+        """The table of frames is locked for as long as this lasts."""
+        with self.sessions.begin() as session:
+            session.execute(text("LOCK TABLE ocpp_frames IN SHARE MODE"))
+            yield
 
     def until(self, fact: Callable[[], Any]) -> Any:
         """Wait until this is true; its value. Looks at each news, and now and then in any case."""
@@ -414,6 +429,11 @@ class World:
                 for _ in connection.notifies(timeout=0.05, stop_after=1):
                     pass
         return value
+
+
+def with_away(settings: Settings, seconds: float) -> Settings:
+    """Settings in which what is silent for so long counts as away."""
+    return replace(settings, engine=replace(settings.engine, link_away_s=seconds))
 
 
 @contextlib.contextmanager

@@ -41,6 +41,8 @@ class Clocks:
     look_s: float = 2.0
     #: What is told within this is written together.
     flush_s: float = 0.05
+    #: The database has so long to say whether a runtime may come in.
+    door_s: float = 5.0
     #: A runtime has so long to say hello.
     hello_s: float = 10.0
     ping_s: float = 20.0

@@ -18,7 +18,7 @@ from app.db import CHANNEL_LINK, listen
 log = logging.getLogger(__name__)
 
 #: How long the thread is deaf to `close`, and the pause before listening again, in seconds.
-_PATIENCE_S: Final = 0.5
+_PATIENCE_S: Final = 0.25
 
 
 class Doorbell:

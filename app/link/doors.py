@@ -67,8 +67,10 @@ class Doors:
         except Unauthorized:
             return Refusal(401, "The credential is not valid.")
         try:
-            over = await self._context.write(partial(_is_over, who), pool=self._context.doors)
-        except DatabaseAway:
+            # A frozen database accepts and never answers; its threads come back when it does.
+            async with asyncio.timeout(self._context.clocks.door_s):
+                over = await self._context.write(partial(_is_over, who), pool=self._context.doors)
+        except (TimeoutError, *DatabaseAway):
             return Refusal(503, "The gateway is not ready.")
         return Refusal(410, "This incarnation is over.") if over else who
 
@@ -88,7 +90,7 @@ class Doors:
         if not await context.write(partial(self._note_host, session, hello), pool=context.doors):
             for charger_id, incarnation in hello.running:
                 session.drop(charger_id, incarnation, "superseded", again_s=0)
-            await session.flush()
+            await session.flush(_PATIENCE_S)
             session.close(LATER, "another process of this host id is connected")
             return False
         self._take_in(session)

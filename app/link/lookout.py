@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ class Lookout:
         self._chargers: set[str] = set()
         self._everything = True
         self._wanted = asyncio.Event()
+        #: The loop itself keeps only weak references.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def ring(self, payload: str) -> None:
         """Somebody wrote something for `host:<id>` or `charger:<id>`."""
@@ -156,7 +158,28 @@ class Lookout:
             }
         )
 
-    async def compare(self, session: Session, message: Mapping[str, Any]) -> None:
+    def take_digest(self, session: Session, message: Mapping[str, Any]) -> None:
+        """A host says in short what it runs; compared in the background."""
+        self._spawn(self._compare(session, message))
+
+    def take_running(self, session: Session, message: Mapping[str, Any]) -> None:
+        """A host says in full what it runs; mended in the background."""
+        self._spawn(self._mend(session, message))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except DatabaseAway as error:
+                log.warning("a set was not compared: %s", type(error).__name__)
+            except Exception:
+                log.exception("a set was not compared")
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _compare(self, session: Session, message: Mapping[str, Any]) -> None:
         """A host's digest: mend our idea of its set by the database's, and ask for its own when they differ."""
         clocks = self._context.clocks
         if not session.is_host or not session.is_settled(clocks.settle_s):
@@ -173,7 +196,7 @@ class Lookout:
         elif message.get("sha256") != make_digest(wanted):
             session.send({"t": "resync"})
 
-    async def mend(self, session: Session, message: Mapping[str, Any]) -> None:
+    async def _mend(self, session: Session, message: Mapping[str, Any]) -> None:
         """A host says in full what it runs: add what is missing, drop what should not run."""
         if not session.is_host:
             return
@@ -214,6 +237,8 @@ class Lookout:
                     lost = await context.write(partial(links.lose_dead, away_s=context.away_s))
             except DatabaseAway as error:
                 log.warning("no sign of life written: %s", type(error).__name__)
+            except Exception:
+                log.exception("no sign of life written")
             await asyncio.sleep(context.clocks.touch_s)
 
 

@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 
 from app.catalog import load_catalog
 from app.db import make_engine, make_sessions
+from app.errors import GatewayError
 from app.link import wire
 from app.link.context import CONTROL_THREADS, DOOR_THREADS, Clocks, Context
 from app.link.control import Control
@@ -37,9 +38,19 @@ from app.tokens import Bootstrap, HostIdentity
 
 log = logging.getLogger(__name__)
 
+#: Below INFO it would write request headers, and with them credentials.
+_socket_log = logging.getLogger("app.link.websockets")
+_socket_log.setLevel(logging.WARNING)
+
 SUBPROTOCOL: Final = Subprotocol("gateway-link.1")
 #: Larger than any batch: a batch is closed at `max_batch_bytes`, and its last frame may be long.
 _MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+
+
+class LinkFailed(GatewayError):
+    """A part of the link ended that has to work for ever; whoever supervises it starts it again."""
+
+    code = "link_failed"
 
 
 class Connection(ServerConnection):
@@ -65,6 +76,8 @@ class LinkServer:
             catalog=load_catalog(),
         )
         self.registry = Registry()
+        #: A part that works for ever has ended: the process is of no use any more.
+        self.has_failed = asyncio.Event()
         self._is_closing = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -94,11 +107,14 @@ class LinkServer:
             ping_interval=context.clocks.ping_s,
             ping_timeout=context.clocks.ping_s,
             server_header=None,
+            logger=_socket_log,
         )
         self._writer.start()
         self._doorbell.start()
         for work in (self._control.run(), self._lookout.run(), self._lookout.touch()):
-            self._tasks.append(loop.create_task(work))
+            task = loop.create_task(work)
+            task.add_done_callback(lambda _: self.has_failed.set())
+            self._tasks.append(task)
 
     @property
     def port(self) -> int:
@@ -199,9 +215,9 @@ class LinkServer:
                     self.context.counters.unreadable += 1
                     log.warning("a message that is no JSON object from %s", session.key)
                 else:
-                    await self._take(session, message)
+                    self._take(session, message)
 
-    async def _take(self, session: Session, message: dict[str, Any]) -> None:
+    def _take(self, session: Session, message: dict[str, Any]) -> None:
         kind = message.get("t")
         if kind == "records":
             self._take_records(session, message)
@@ -220,9 +236,9 @@ class LinkServer:
             self._control.put_dropped(session, message)
             self._lookout.finish_charger(session)
         elif kind == "digest":
-            await self._lookout.compare(session, message)
+            self._lookout.take_digest(session, message)
         elif kind == "running":
-            await self._lookout.mend(session, message)
+            self._lookout.take_running(session, message)
 
     def _take_records(self, session: Session, message: dict[str, Any]) -> None:
         records = wire.read_records(message)
@@ -252,8 +268,12 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(name, ended.set)
     await server.start()
     log.info("link listens on port %d", server.port)
-    await ended.wait()
+    waits = [loop.create_task(event.wait()) for event in (ended, server.has_failed)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    failed = server.has_failed.is_set()
     await server.close()
+    if failed:
+        raise LinkFailed("A part of the link ended by mistake; see its log.")
 
 
 def run(settings: Settings) -> None:

@@ -7,6 +7,7 @@ is cut off instead of holding anybody up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from app.store.admissions import Claimant
 
 #: Messages waiting for one runtime: more than the `add`s of the largest host.
 _MOST_WAITING: Final = 50_000
+#: Pairs remembered as allowed to write; others are looked up in the database.
+_MOST_KNOWN: Final = 50_000
 #: Unacknowledged batches, and bytes of each, of a host and of a single charger.
 HOST_CREDITS: Final = 8
 HOST_BATCH: Final = 262_144
@@ -61,6 +64,7 @@ class Session:
         #: When the set last changed, by the loop's clock.
         self.changed_at = 0.0
         self.unacknowledged = 0
+        self._is_closing = False
         self._connection = connection
         self._waiting: deque[bytes] = deque()
         self._wanted = asyncio.Event()
@@ -91,13 +95,18 @@ class Session:
         except ConnectionClosed:
             self._waiting.clear()
 
-    async def flush(self) -> None:
+    async def flush(self, timeout_s: float) -> None:
         """Send what is queued now; for the last words before a close."""
-        while self._waiting:
-            await self._connection.send(self._waiting.popleft(), text=True)
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._waiting:
+                    await self._connection.send(self._waiting.popleft(), text=True)
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection in the background."""
+        """End the connection in the background; the first reason counts."""
+        if self._is_closing:
+            return
+        self._is_closing = True
         task = self._loop.create_task(self._connection.close(code, reason))
         _closings.add(task)
         task.add_done_callback(_closings.discard)
@@ -105,6 +114,8 @@ class Session:
     def add(self, charger_id: str, held: Held, config: Mapping[str, Any]) -> None:
         """Give it a charger to run."""
         self.chargers[charger_id] = held
+        if len(self.known) > _MOST_KNOWN:
+            self.known = {(name, one.incarnation) for name, one in self.chargers.items()}
         self.known.add((charger_id, held.incarnation))
         self.changed_at = self._loop.time()
         self.send(

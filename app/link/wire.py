@@ -19,6 +19,8 @@ from app.store.frames import FrameRow
 
 _INT32: Final = 2**31 - 1
 _INT64: Final = 2**63 - 1
+#: A runtime's records are numbered from 1; the numbers far above are the link's own (`app.store.events`).
+_LAST_NUMBER: Final = 2**53
 #: Unix milliseconds of the years 2000 and 3000: what a sender's clock may say.
 _OLDEST_MS: Final = 946_684_800_000
 _NEWEST_MS: Final = 32_503_680_000_000
@@ -158,7 +160,7 @@ def _list(message: Mapping[str, Any], name: str) -> list[Any]:
 def _read_head(item: Any, length: int) -> tuple[str, int, int, int] | None:
     """Charger, incarnation, number and time, of an entry with `length` items."""
     pair = read_pair(item)
-    if pair is None or len(item) != length or not is_int(item[2], most=_INT64, least=1):
+    if pair is None or len(item) != length or not is_int(item[2], most=_LAST_NUMBER, least=1):
         return None
     if not is_int(item[3], most=_NEWEST_MS, least=_OLDEST_MS):
         return None

@@ -1,7 +1,7 @@
 """A charger's own events: what its runtime tells (numbered by the runtime, from 1), and moves of its stage.
 
-Moves are noted by the link and by no runtime, so their numbers are below zero: nanoseconds of the database's
-clock, negated (the last three digits tell moves of one statement apart). Readers order by time, then by number.
+Moves are noted by the link and by no runtime, so their numbers are no runtime's either: nanoseconds of the
+database's clock (the last three digits tell moves of one statement apart). Readers order by time, then by number.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _INSERT_MOVES: Final = text(
     """
     INSERT INTO charger_events (charger_id, incarnation, number, at, kind, data)
     SELECT charger_id, incarnation,
-           -(extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000 - place % 1000,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000 + place % 1000,
            coalesce(to_timestamp(at / 1000.0), clock_timestamp()), 'stage', data::jsonb
     FROM unnest(CAST(:charger_ids AS text[]), CAST(:incarnations AS int[]), CAST(:ats AS bigint[]),
                 CAST(:data AS text[])) WITH ORDINALITY AS t (charger_id, incarnation, at, data, place)

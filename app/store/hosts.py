@@ -6,7 +6,7 @@ it writes `runtimes.host_id`, and from then on the host's link gives it the char
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -107,16 +107,22 @@ _SENTENCES: Final = {
 
 
 def make_end(
-    code: str, *, asked: bool = False, facts: dict[str, Any] | None = None
+    code: str, *, asked: bool = False, facts: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The end of a runtime on a host, as JSON of `workers.runtimes.base.End`."""
+    """The end of a runtime on a host, as JSON of `workers.runtimes.base.End`.
+
+    A host that cannot run a charger at all says why under `error` of the facts: that will not mend by itself.
+    """
+    refusal = (facts or {}).get("error")
+    if refusal and not asked:
+        code = "config_invalid"
     return {
-        "kind": "expected" if asked else "transient",
+        "kind": "expected" if asked else "permanent" if refusal else "transient",
         "code": code,
-        "message": _SENTENCES[code],
+        "message": str(refusal)[:2000] if code == "config_invalid" else _SENTENCES[code],
         "retryable": True,
         "exit_code": None,
-        "facts": facts or {},
+        "facts": dict(facts or {}),
     }
 
 
