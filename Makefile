@@ -1,0 +1,77 @@
+# `make help` lists what there is. Nothing here needs more than Python 3.11 and its venv module; uv, where it is
+# there, makes the first run faster.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status test check format bench chaos clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.runs ## Start everything, order a charger by REST, watch a CSMS accept it, stop again
+	@$(BIN)/gateway demo $(ARGS)
+
+up: $(VENV)/.runs ## Run the gateway here until Ctrl-C; ARGS="--free-ports" and other options go through
+	@$(BIN)/gateway up $(ARGS)
+
+down: $(VENV)/.runs ## Stop the gateway that `make up` runs
+	@$(BIN)/gateway down $(ARGS)
+
+status: $(VENV)/.runs ## Show on one screen what runs
+	@$(BIN)/gateway status $(ARGS)
+
+test: check $(VENV)/.peers ## Check, then run every test that this machine can
+	@$(BIN)/python -m tests.suites $(ARGS)
+
+check: $(VENV)/.tests ## Lint, types, and which package may import which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.tests ## Format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.tests ## Measure against floors on the same servers; prints a report
+	@$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.tests ## Kill and freeze everything in turn while chargers are provisioned
+	@$(BIN)/python -m pytest -q tests/chaos $(ARGS)
+
+clean: ## Remove the virtual environment and every cache; data of gateways is kept
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache tests/peers/node_modules
+
+# -- installing: a stamp per purpose, newer than what it was made from
+
+# $(1): what to install.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "Python 3.11 or newer is needed; say which one with PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing $(1) into $(VENV) (once) ..."
+	@uv --version >/dev/null 2>&1 \
+	    && uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV) \
+	    && uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)' \
+	    || { $(PYTHON) -m venv $(VENV) \
+	        && $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	            --constraint constraints.txt --editable '$(1)'; }
+endef
+
+$(VENV)/.runs: pyproject.toml constraints.txt
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.tests: pyproject.toml constraints.txt
+	$(call install,.[test,lint])
+	@touch $@ $(VENV)/.runs
+
+# A CSMS that others wrote, for tests; without Node those tests are not run, and the end of `make test` says so.
+$(VENV)/.peers: tests/peers/package.json $(VENV)/.tests
+	@if command -v npm >/dev/null 2>&1; then \
+	    cd tests/peers && npm install --silent --no-package-lock --no-audit --no-fund; \
+	fi
+	@touch $@
