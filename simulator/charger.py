@@ -1,17 +1,19 @@
 """The charger itself, without I/O: inputs with a time in, a list of effects out.
 
-Whoever runs it (`runner.py`, or a test) calls the inputs (`start`, `connected`, `connection_failed`,
-`disconnected`, `receive`, `ponged`, `command`, `tick`, `end`), carries out the effects that each returns
-(`effects.py`) in order, and calls `tick` at the latest when `next_wake` says. Times are Unix seconds; nothing
-here looks at a clock.
+Whoever runs it (`runner.py`, or a test) calls the inputs (`start`, `connected`,
+`connection_failed`, `disconnected`, `receive`, `ponged`, `command`, `tick`, `end`), carries out the
+effects that each returns (`effects.py`) in order, and calls `tick` at the latest when `next_wake`
+says. Times are Unix seconds; nothing here looks at a clock.
 
-What the core knows: the connection with its pauses, one call in the air, the boot, heartbeats, pings, and
-what is owed to a frame that makes no sense. All else (what an action means, transactions, commands) is a
-handler registered in a `Behaviour`: read `behaviour.py` for how to add one. Handlers use the second half of
-this class: `call`, `set_timer`, `reboot`, `happen`, `save`, `end_command` and the public attributes.
+What the core knows: the connection with its pauses, one call in the air, the boot, heartbeats,
+pings, and what is owed to a frame that makes no sense. All else (what an action means,
+transactions, commands) is a handler registered in a `Behaviour`: read `behaviour.py` for how to add
+one. Handlers use the second half of this class: `call`, `set_timer`, `reboot`, `happen`, `save`,
+`end_command` and the public attributes.
 
-The specification's rules followed here: OCPP 1.6 edition 2, 4.2 (boot), 4.6 (heartbeat); OCPP 1.6 JSON 5.3
-(no new BootNotification after a mere reconnect); OCPP 2.0.1 Part 2, B01 to B03, and Part 4.
+The specification's rules followed here: OCPP 1.6 edition 2, 4.2 (boot), 4.6 (heartbeat); OCPP 1.6
+JSON 5.3 (no new BootNotification after a mere reconnect); OCPP 2.0.1 Part 2, B01 to B03, and Part
+4.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from simulator.effects import (
 from simulator.outbox import Outbox
 from simulator.outlet import Outlet
 from simulator.problems import Problem, describe_close
+from simulator.wire import WireFaults
 
 
 class Socket(enum.Enum):
@@ -61,6 +64,7 @@ class Charger:
         "_ended", "_failures", "_heard_at", "_opened_at", "_out", "_pinged", "_rebooting",
         "attempts", "been_online", "behaviour", "boot_reason", "boot_status", "config", "detail",
         "draw", "facets", "interval_s", "outbox", "outlets", "socket", "stage", "timers", "verdict",
+        "wire_faults",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +83,8 @@ class Charger:
         self.verdict = "starting"
         self.detail: Mapping[str, Any] = {}
         self.socket = Socket.DOWN
-        #: What the CSMS said to the last BootNotification; None before its answer and after a reboot.
+        #: What the CSMS said to the last BootNotification; None before its answer and after a
+        #: reboot.
         self.boot_status: str | None = None
         #: Why we boot, in the words of 2.0.1's BootReasonEnumType.
         self.boot_reason = "PowerUp"
@@ -91,6 +96,8 @@ class Charger:
         #: One object per behaviour that has a state, by its name.
         self.facets: dict[str, Any] = {}
         self.timers: dict[str, float] = {}
+        #: What the network does to frames; asked by whoever owns the socket.
+        self.wire_faults: WireFaults | None = None
         self.outbox = Outbox()
         self._out: list[Effect] = []
         #: Whether it was ever online in this process.
@@ -219,8 +226,8 @@ class Charger:
     ) -> bool:
         """Send a call when its turn comes; what became of it goes to the action's answer handler.
 
-        A durable call is kept until it is answered. Another is refused (False) unless it can be sent on the
-        present connection; `triggered` ones may be while the boot is Pending.
+        A durable call is kept until it is answered. Another is refused (False) unless it can be
+        sent on the present connection; `triggered` ones may be while the boot is Pending.
         """
         sent = Sent(action, payload, context, durable, triggered)
         if durable:
@@ -242,7 +249,9 @@ class Charger:
         registration.send_boot(self)
 
     def reboot(self, now: float, reason: str) -> None:
-        """Go down and come up again with a new BootNotification; `reason` is 2.0.1's BootReasonEnumType."""
+        """Go down and come up again with a new BootNotification; `reason` is 2.0.1's
+        BootReasonEnumType.
+        """
         self.reach(Moment.REBOOTING, now)
         self.boot_status = None
         self.boot_reason = reason

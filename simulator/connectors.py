@@ -268,11 +268,10 @@ def target16(facts: Connector) -> Status:
 
 
 def _charging16(facts: Connector) -> Status:
-    if not facts.plugged:
-        return Status.PREPARING
-    if not facts.evse_offers:
+    if facts.plugged and not facts.evse_offers:
         return Status.SUSPENDED_EVSE
-    return Status.CHARGING if facts.ev_ready else Status.SUSPENDED_EV
+    # A cable that was pulled while StopTransactionOnEVSideDisconnect is false is the EV's pause.
+    return Status.CHARGING if facts.plugged and facts.ev_ready else Status.SUSPENDED_EV
 
 
 def target201(facts: Connector) -> Status201:

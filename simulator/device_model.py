@@ -41,6 +41,12 @@ class DeviceModel:
         self._places = places
         self._set: dict[tuple[str, str, str], str] = {}
 
+    def copy(self) -> DeviceModel:
+        """The same values, to be changed independently."""
+        copied = DeviceModel(self._places)
+        copied._set = dict(self._set)
+        return copied
+
     def text(self, component: str, name: str, instance: str = "") -> str:
         """A value of the station's own level, as it is sent. Raises KeyError for an unknown one."""
         key = (component.lower(), name.lower(), instance.lower())
@@ -134,7 +140,7 @@ class DeviceModel:
         """What was changed, as JSON."""
         return [[*key, value] for key, value in self._set.items()]
 
-    def load(self, state: Iterable[Sequence[str]]) -> None:
+    def load(self, state: Any) -> None:
         """Take over what `dump` gave; variables that no longer exist are left out."""
         for component, name, instance, value in state:
             if (component, name, instance) in VARIABLES:

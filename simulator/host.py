@@ -1,8 +1,9 @@
 """A process full of chargers, under one line to the gateway.
 
-The gateway says which chargers run here (`add`, `drop`); the host keeps a `Runner` for each, answers what the
-link asks, and does the housekeeping: health file, digest, kept states, a graceful end. With a bootstrap token
-instead of a host credential it runs exactly one charger and ends with it (a container, an ECS task).
+The gateway says which chargers run here (`add`, `drop`); the host keeps a `Runner` for each,
+answers what the link asks, and does the housekeeping: health file, digest, kept states, a graceful
+end. With a bootstrap token instead of a host credential it runs exactly one charger and ends with
+it (a container, an ECS task).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from simulator import ocpp16, ocpp201
+from simulator import ocpp201, v16
 from simulator.alarm import Alarm, Clock
 from simulator.charger import Charger
 from simulator.config import ConfigInvalid, parse_config
@@ -35,8 +36,9 @@ from simulator.settings import Settings
 log = logging.getLogger(__name__)
 
 SOFTWARE = "simulator/0.1.0"
-_BEHAVIOURS = {"OCPP1.6": ocpp16.BEHAVIOUR, "OCPP2.0.1": ocpp201.BEHAVIOUR}
-#: How many commands are remembered, so that a repeated id is answered and not repeated (docs/link.md).
+_BEHAVIOURS = {"OCPP1.6": v16.BEHAVIOUR, "OCPP2.0.1": ocpp201.BEHAVIOUR}
+#: How many commands are remembered, so that a repeated id is answered and not repeated
+#: (docs/link.md).
 _REMEMBERED_COMMANDS = 1000
 #: Reasons of a drop after which the charger never comes back.
 _LAST_REASONS = frozenset({"delete", "deleted"})
@@ -72,7 +74,9 @@ class Host:
     # --- life -----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Live until told to end: by `stop`, by the gateway's 410, or by the drop of the only charger."""
+        """Live until told to end: by `stop`, by the gateway's 410, or by the drop of the only
+        charger.
+        """
         # Before the lock is ours nothing may run, but being healthy is not running.
         housekeeping = asyncio.create_task(self._keep_house())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -140,7 +144,8 @@ class Host:
             if self.settings.health_file is not None:
                 self.settings.health_file.touch()
             if self.dirty:
-                # Small files, and few per second: a thread would only let old and new ones overtake.
+                # Small files, and few per second: a thread would only let old and new ones
+                # overtake.
                 self._store(list(self.dirty)[:_SAVES_PER_PASS])
             if self.clock.now() >= next_digest:
                 next_digest = self.clock.now() + self.settings.digest_s

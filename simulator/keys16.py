@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.sampling import ENERGY, parse_measurands
 
@@ -182,6 +182,12 @@ class Configuration:
         self._facts = {name.lower(): value for name, value in (facts or {}).items()}
         self._set: dict[str, str] = {k.lower(): v for k, v in (changed or {}).items()}
 
+    def copy(self) -> Configuration:
+        """The same keys, to be changed independently."""
+        copied = Configuration()
+        copied._facts, copied._set = self._facts, dict(self._set)
+        return copied
+
     def text(self, name: str) -> str:
         """A value as it is sent. Raises KeyError for a key that is not in the table."""
         key = KEYS[name.lower()]
@@ -225,7 +231,7 @@ class Configuration:
         """What was changed, as JSON."""
         return dict(self._set)
 
-    def load(self, changed: Mapping[str, str]) -> None:
+    def load(self, changed: Any) -> None:
         """Take over what `dump` gave; keys that no longer exist are left out."""
         self._set.update({name: value for name, value in changed.items() if name in KEYS})
 

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 #: How often an installation that waits for transactions to end looks again.
 _BUSY_WAIT_S = 30.0
+_REBOOT_WAIT_S = 3600.0
 _SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp"})
 
 
@@ -81,7 +82,7 @@ class FirmwareOrder:
     #: The update has to be verified before it is installed.
     signed: bool = False
     certificate: str | None = None
-    #: Whether the version has words for waiting and for the reboot (2.0.1 and the whitepaper).
+    #: Whether the version has words for waiting (2.0.1 and the whitepaper).
     detailed: bool = False
 
 
@@ -170,10 +171,16 @@ class FirmwareUpdate:
     def _finish_install(self, now: float) -> str:
         if "corrupt" in file_name(self.order.location):
             return self._end("InstallationFailed")
-        if self.status == "Installing" and self.order.detailed:
-            self.due = now
+        if self.status == "Installing":
+            # The reboot calls back; should none come, an hour is enough.
+            self.due = now + _REBOOT_WAIT_S
             return "InstallRebooting"
         return self._end("Installed")
+
+    def rebooted(self, now: float) -> None:
+        """The reboot that InstallRebooting announced is over."""
+        if self.status == "InstallRebooting":
+            self.due = now
 
     def _end(self, status: str) -> str:
         self.due = math.inf

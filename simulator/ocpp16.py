@@ -1,7 +1,7 @@
 """OCPP 1.6: what a charger of this version says and answers when it is idle.
 
-`BEHAVIOUR` is the version's table of handlers; the modules of transactions, authorization and so on add to
-it. Section numbers are those of "Open Charge Point Protocol 1.6 edition 2".
+`BEHAVIOUR` is the version's table of handlers; the modules of transactions, authorization and so on
+add to it. Section numbers are those of "Open Charge Point Protocol 1.6 edition 2".
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.behaviour import Answered, Behaviour, Moment, Outcome, Sent
 from simulator.rpc import WIRE16
 from simulator.schemas import SCHEMAS16
+from simulator.station import is_in_service
 
 if TYPE_CHECKING:
     from simulator.charger import Charger
@@ -45,7 +46,7 @@ def report_station(charger: Charger, now: float, *, triggered: bool = False) -> 
     payload = {
         "connectorId": 0,
         "errorCode": "NoError",
-        "status": "Available",
+        "status": "Available" if is_in_service(charger) else "Unavailable",
         "timestamp": charger.timestamp(now),
     }
     charger.call("StatusNotification", payload, triggered=triggered)
@@ -91,20 +92,6 @@ def report_changes(charger: Charger, now: float) -> None:
 
 
 # --- what the CSMS asks ---------------------------------------------------------------------------
-
-
-@BEHAVIOUR.action("Reset")
-def reset(charger: Charger, payload: dict[str, Any], now: float) -> dict[str, Any]:
-    """Reset (5.14): accepted, and then the charger goes down and boots."""
-    charger.set_timer(f"reset:{payload['type']}", now)
-    return {"status": "Accepted"}
-
-
-@BEHAVIOUR.timer("reset")
-def carry_out_reset(charger: Charger, kind: str, now: float) -> None:
-    """The answer to Reset is on its way: reboot."""
-    del kind
-    charger.reboot(now, "RemoteReset")
 
 
 @BEHAVIOUR.action("TriggerMessage")

@@ -1,8 +1,8 @@
 """Whether a payload is what the OCPP schemas say, for both versions and both directions.
 
-The schemas are the OCA's own files, carried by the `ocpp` wheel (only its data is used, its code is never
-imported). Each is compiled once per process, when it is first needed, by jsonschema-rs, with `date-time`
-checked: `"yesterday"` is a violation. Read `Catalogue.check`.
+The schemas are the OCA's own files, carried by the `ocpp` wheel (only its data is used, its code is
+never imported). Each is compiled once per process, when it is first needed, by jsonschema-rs, with
+`date-time` checked: `"yesterday"` is a violation. Read `Catalogue.check`.
 """
 
 from __future__ import annotations
@@ -59,12 +59,23 @@ class Catalogue:
         )
 
     def check_request(self, action: str, payload: dict[str, Any]) -> Violation | None:
-        """The first violation in a call's payload; None when there is none. The action must be known."""
+        """The first violation in a call's payload; None when there is none. The action must be
+        known.
+        """
         return self._check(action + self._request_suffix, payload)
 
     def check_answer(self, action: str, payload: dict[str, Any]) -> Violation | None:
-        """The first violation in an answer's payload; None when there is none. The action must be known."""
+        """The first violation in an answer's payload; None when there is none. The action must be
+        known.
+        """
         return self._check(action + "Response", payload)
+
+    def property_names(self, action: str) -> dict[str, str]:
+        """Every property in a call of this action, at any depth, by its name in lower case."""
+        text = (self._folder / f"{action}{self._request_suffix}.json").read_text("utf-8-sig")
+        found: dict[str, str] = {}
+        _gather_names(orjson.loads(text), found)
+        return found
 
     def _check(self, name: str, payload: dict[str, Any]) -> Violation | None:
         validator = self._compiled.get(name)
@@ -90,6 +101,16 @@ class Catalogue:
             code = _CODES.get(kind, self._wire.format_violation)
         where = "/".join(str(part) for part in error.instance_path)
         return Violation(code, f"{where or 'payload'}: {error.message}"[:255])
+
+
+def _gather_names(schema: Any, found: dict[str, str]) -> None:
+    if isinstance(schema, dict):
+        found.update({name.lower(): name for name in schema.get("properties", {})})
+        for part in schema.values():
+            _gather_names(part, found)
+    elif isinstance(schema, list):
+        for part in schema:
+            _gather_names(part, found)
 
 
 def _find_schemas() -> Path:

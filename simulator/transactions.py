@@ -67,9 +67,11 @@ class Transaction:
         "key",
         "parent",
         "remote_start_id",
+        "reservation_id",
         "samples",
         "sequence",
         "state",
+        "stopped_by",
         "token",
     )
 
@@ -89,18 +91,28 @@ class Transaction:
         self.energy_goal_wh: float | None = None
         #: 2.0.1: the remoteStartId that began it.
         self.remote_start_id: int | None = None
+        #: The reservation that it used up.
+        self.reservation_id: int | None = None
         #: Meter values kept for the last message.
         self.samples: list[dict[str, Any]] = []
         #: 2.0.1: the next seqNo.
         self.sequence = 0
         #: 2.0.1: the chargingState that was reported last.
         self.state: str | None = None
+        #: The name of the `End` with which its user stopped it, while the cable is still in
+        #: (2.0.1).
+        self.stopped_by: str | None = None
 
     def next_sequence(self) -> int:
         """The seqNo of the message about to be written."""
         number = self.sequence
         self.sequence += 1
         return number
+
+    @property
+    def gives_energy(self) -> bool:
+        """Whether somebody is authorized to take energy."""
+        return self.token is not None and not self.deauthorized and self.stopped_by is None
 
     @property
     def shown_id(self) -> str:

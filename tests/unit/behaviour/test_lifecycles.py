@@ -14,7 +14,7 @@ from simulator.wire import Plan, WireFaults, WireFaultsInvalid, parse_wire_fault
 GOOD = "https://files.example.com/firmware-2.bin"
 
 
-def play(script, until=1000.0, **facts):
+def play(script, until=5000.0, **facts):
     """Every status with its time, calling exactly when the script asks for it."""
     seen = []
     now = 0.0
@@ -31,7 +31,10 @@ def play(script, until=1000.0, **facts):
 @pytest.mark.parametrize(
     ("order", "statuses"),
     [
-        (FirmwareOrder(GOOD, 0), "Downloading Downloaded Installing Installed"),
+        (
+            FirmwareOrder(GOOD, 0),
+            "Downloading Downloaded Installing InstallRebooting Installed",
+        ),
         (
             FirmwareOrder(GOOD, 50, install_at=100, request_id=1, signed=True, detailed=True),
             "DownloadScheduled Downloading Downloaded SignatureVerified InstallScheduled"
