@@ -53,8 +53,8 @@ def read_clock() -> int:
 class RunningLink:
     """One link, in a thread with an event loop of its own."""
 
-    def __init__(self, settings: Settings, clocks: Clocks = CLOCKS) -> None:
-        self._settings = replace(settings, link_port=0)
+    def __init__(self, settings: Settings, clocks: Clocks = CLOCKS, *, port: int = 0) -> None:
+        self._settings = replace(settings, link_port=port)
         self._clocks = clocks
         self._ready = threading.Event()
         self._ended: asyncio.Event

@@ -183,21 +183,20 @@ def test_while_the_database_is_away_newcomers_wait_and_those_inside_stay(
 ) -> None:
     settings = replace(settings, database_url=postgres_of_its_own.make_url("gateway"))
     engine = make_engine(settings.database_url)
-    with make_world(settings, make_sessions(engine)) as world:
-        with RunningLink(settings) as link:
-            inside = world.host(link).connects()
-            charger_id = world.create()
-            world.place(charger_id)
-            added = inside.is_given(charger_id)
-            postgres_of_its_own.crash()
-            inside.goes_online(added)
-            assert _is_refused(world.host(link, "h2")) == 503
-            postgres_of_its_own.start()
-            engine.dispose()
-            world.until(lambda: world.charger(charger_id).stage == "online")
-            inside.sends_digest((charger_id, 1))
-            world.stop(charger_id)
-            inside.expect("drop", charger=charger_id)
+    with make_world(settings, make_sessions(engine)) as world, RunningLink(settings) as link:
+        inside = world.host(link).connects()
+        charger_id = world.create()
+        world.place(charger_id)
+        added = inside.is_given(charger_id)
+        postgres_of_its_own.crash()
+        inside.goes_online(added)
+        assert _is_refused(world.host(link, "h2")) == 503
+        postgres_of_its_own.start()
+        engine.dispose()
+        world.until(lambda: world.charger(charger_id).stage == "online")
+        inside.sends_digest((charger_id, 1))
+        world.stop(charger_id)
+        inside.expect("drop", charger=charger_id)
     engine.dispose()
 
 
