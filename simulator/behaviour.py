@@ -1,7 +1,8 @@
 """How a charger of one OCPP version reacts: tables of handlers, filled by registration.
 
-The core (`charger.py`) knows connections, calls and the boot; everything else is a handler in a `Behaviour`.
-There is one per version (`ocpp16.BEHAVIOUR`, `ocpp201.BEHAVIOUR`); a module adds to it by decorating:
+The core (`charger.py`) knows connections, calls and the boot; everything else is a handler in a
+`Behaviour`. There is one per version (`ocpp16.BEHAVIOUR`, `ocpp201.BEHAVIOUR`); a module adds to it
+by decorating:
 
     @BEHAVIOUR.action("ClearCache")             # a call from the CSMS, payload already checked
     def clear_cache(charger, payload, now):
@@ -12,9 +13,9 @@ There is one per version (`ocpp16.BEHAVIOUR`, `ocpp201.BEHAVIOUR`); a module add
 
     @BEHAVIOUR.command("plug_connector")        # from the gateway
     def plug(charger, command, now):
-        return {"connector_id": 1}              # applied; None: charger.end_command(...) comes later
+        return {"connector_id": 1}              # applied; None: end_command(...) comes later
 
-    @BEHAVIOUR.timer("sample")                  # charger.set_timer("sample:2", at) fires this with "2"
+    @BEHAVIOUR.timer("sample")                  # set_timer("sample:2", at) fires this with "2"
     def take_sample(charger, argument, now): ...
 
     @BEHAVIOUR.moment(Moment.ONLINE)            # called in the order of registration
@@ -26,10 +27,10 @@ There is one per version (`ocpp16.BEHAVIOUR`, `ocpp201.BEHAVIOUR`); a module add
     def trigger_meter_values(charger, payload, now):
         return "Accepted"                       # its TriggerMessageStatus
 
-Timer names `boot call heartbeat ping reconnect release` are the core's. State of a behaviour goes to
-`charger.facets["its name"]` (one object with slots per charger), made at `Moment.BORN`. A handler calls
-`charger.call(...)` at will: the answer being given goes out first. A handler that raises anything else than
-said here is logged and shown as an event; the charger lives on.
+Timer names `boot call heartbeat ping reconnect release` are the core's. State of a behaviour goes
+to `charger.facets["its name"]` (one object with slots per charger), made at `Moment.BORN`. A
+handler calls `charger.call(...)` at will: the answer being given goes out first. A handler that
+raises anything else than said here is logged and shown as an event; the charger lives on.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Moment(enum.StrEnum):
     ONLINE = "online"
     #: The connection was lost while online.
     OFFLINE = "offline"
-    #: A reboot begins (by Reset): the connection is about to be closed. RAM-like state is to be dropped.
+    #: A reboot begins (by Reset): the connection is about to be closed. RAM-like state is to be
+    #: dropped.
     REBOOTING = "rebooting"
 
 
@@ -114,7 +116,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """No answer in time, or the connection was lost first. Durable calls are sent again by themselves."""
+    """No answer in time, or the connection was lost first. Durable calls are sent again by
+    themselves.
+    """
 
     #: True: the time ran out; False: the connection was lost.
     timed_out: bool

@@ -367,7 +367,11 @@ class Charger:
         elif kind == "ping":
             self._check_pulse(now)
         elif kind != "release":  # which only wakes the outbox
-            attempt(self, name, self.behaviour.timers[kind], argument, now)
+            handler = self.behaviour.timers.get(kind)
+            if handler is None:
+                self.happen("timer_unknown", {"timer": name})
+            else:
+                attempt(self, name, handler, argument, now)
 
     def _check_pulse(self, now: float) -> None:
         """Ask for a sign of life when there was none for long; give up when none came."""

@@ -1,10 +1,11 @@
 """One WebSocket connection to a CSMS, as lean as `websockets` allows.
 
-`Dialer.dial` opens it: locate, resolve, check, connect, TLS, upgrade with exactly one subprotocol. Every way
-in which that fails is a `CsmsUnusable` whose problem has a sentence. The open `CsmsConnection` needs no task
-of its own: frames and the end are handed straight to its listener from the event loop's callbacks, which is
-what keeps thousands of them small (a task, a queue and the handshake's headers would double their size).
-Compression is off; pings are the charger's business.
+`Dialer.dial` opens it: locate, resolve, check, connect, TLS, upgrade with exactly one subprotocol.
+Every way in which that fails is a `CsmsUnusable` whose problem has a sentence. The open
+`CsmsConnection` needs no task of its own: frames and the end are handed straight to its listener
+from the event loop's callbacks, which is what keeps thousands of them small (a task, a queue and
+the handshake's headers would double their size). Compression is off; pings are the charger's
+business.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from collections import deque
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.messages import Assembler
 from websockets.client import ClientProtocol
 from websockets.frames import DATA_OPCODES, PONG, CloseCode, Frame
 from websockets.protocol import CLOSED, OPEN, Event
@@ -46,6 +49,17 @@ class Listener(Protocol):
         """The connection is over, with the WebSocket close code and reason (1006: none came)."""
 
 
+class _NoMessages:
+    """Stands where a connection keeps messages for a reader; this one has none."""
+
+    def close(self) -> None:
+        """Nothing waits to be told."""
+
+
+_NO_MESSAGES = cast(Assembler, _NoMessages())
+_NO_WAITERS: deque[asyncio.Future[None]] = deque(maxlen=0)
+
+
 class CsmsConnection(ClientConnection):
     """A client connection that calls its listener instead of queueing messages for a reader."""
 
@@ -63,6 +77,9 @@ class CsmsConnection(ClientConnection):
         self._is_listening = True
         self.request = None
         self.response = None
+        # Nobody receives or drains here; the queues for it would be a tenth of the connection.
+        self.drain_waiters = _NO_WAITERS
+        self.recv_messages = _NO_MESSAGES
         early, self._early = self._early, None
         for event in early or ():
             self.process_event(event)
@@ -72,8 +89,8 @@ class CsmsConnection(ClientConnection):
     def send_text(self, text: str) -> bool:
         """Send one message, without waiting; False when the connection is no longer open.
 
-        What cannot be written yet is kept by the transport; reading pauses meanwhile, so that a CSMS
-        which does not read cannot make us pile up answers.
+        What cannot be written yet is kept by the transport; reading pauses meanwhile, so that a
+        CSMS which does not read cannot make us pile up answers.
         """
         if self.protocol.state is not OPEN:
             return False
@@ -125,7 +142,8 @@ class CsmsConnection(ClientConnection):
             data, self._parts = b"".join(self._parts), None
         else:
             data = bytes(frame.data)
-        # OCPP-J is UTF-8 text. What is not stays visible, and is no JSON, so it is answered as such.
+        # OCPP-J is UTF-8 text. What is not stays visible, and is no JSON, so it is answered as
+        # such.
         self._listener.heard(data.decode("utf-8", "replace"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -229,7 +247,9 @@ def _check_subprotocol(chosen: str | None, wanted: str) -> None:
 
 
 def _write_headers(config: Config) -> dict[str, str]:
-    """HTTP Basic for security profiles 1 and 2: the identity is the user (1.6 security, A00; 2.0.1, A00)."""
+    """HTTP Basic for security profiles 1 and 2: the identity is the user (1.6 security, A00; 2.0.1,
+    A00).
+    """
     if config.authorization_key is None or config.security_profile not in (1, 2):
         return {}
     pair = f"{config.identity}:{config.authorization_key}".encode()

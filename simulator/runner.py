@@ -1,7 +1,8 @@
 """One charger at work: carries out the effects of its sans-I/O core and feeds it what happens.
 
-A runner has no task of its own. The core's clocks ring through the host's one `Alarm`, frames arrive through
-the connection's callbacks, and only opening a connection is a short-lived task (paced by the host).
+A runner has no task of its own. The core's clocks ring through the host's one `Alarm`, frames
+arrive through the connection's callbacks, and only opening a connection is a short-lived task
+(paced by the host).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Runner:
 
     def start(self) -> None:
         """Let the charger live."""
-        self._perform(self.charger.start(self._now()))
+        self._feed(self.charger.start, self._now())
         self._tell_outlets(self._now())
 
     def relink(self, session: int) -> None:
@@ -87,7 +88,7 @@ class Runner:
 
     def obey(self, command_id: str, name: str, args: Mapping[str, Any]) -> None:
         """Hand the charger a command; the result goes to the host."""
-        self._perform(self.charger.command(command_id, name, args, self._now()))
+        self._feed(self.charger.command, command_id, name, args, self._now())
 
     @property
     def is_ending(self) -> bool:
@@ -99,12 +100,14 @@ class Runner:
         return self.successor is not None and int(self.successor["incarnation"]) == incarnation
 
     def end(self, ended: Callable[[Runner], None]) -> None:
-        """Stop for good; `ended` is called when the CSMS socket is closed. A later call replaces it."""
+        """Stop for good; `ended` is called when the CSMS socket is closed. A later call replaces
+        it.
+        """
         is_first = self._ending is None
         self._ending = ended
         if not is_first:
             return
-        self._perform(self.charger.end(self._now()))
+        self._feed(self.charger.end, self._now())
         if self._connection is None and self._opening is None:
             self._finish()
 
@@ -121,21 +124,21 @@ class Runner:
         """A clock of the charger, or the pause between two `connectors`, ran out."""
         if self._outlets_due is not None and self._outlets_due <= now:
             self._tell_outlets(now)
-        self._perform(self.charger.tick(now))
+        self._feed(self.charger.tick, now)
 
     def heard(self, text: str) -> None:
         """A frame from the CSMS."""
-        self._perform(self.charger.receive(text, self._now()))
+        self._feed(self.charger.receive, text, self._now())
 
     def ponged(self) -> None:
         """The CSMS answered a ping."""
-        self._perform(self.charger.ponged(self._now()))
+        self._feed(self.charger.ponged, self._now())
 
     def lost(self, code: int, reason: str) -> None:
         """The connection to the CSMS is over."""
         self._connection = None
         problem, self._problem = self._problem, None
-        self._perform(self.charger.disconnected(self._now(), code, reason, problem))
+        self._feed(self.charger.disconnected, self._now(), code, reason, problem)
         if self._ending is not None:
             self._finish()
 
@@ -143,6 +146,17 @@ class Runner:
 
     def _now(self) -> float:
         return self._host.clock.now()
+
+    def _feed(self, take: Callable[..., list[Effect]], *arguments: Any) -> None:
+        """Give the charger an input. One that fails loses its connection, the others nothing."""
+        try:
+            effects = take(*arguments)
+        except Exception:
+            log.exception("a charger failed", extra={"charger_id": self.charger_id})
+            effects = [Happened("charger_failed", {"input": take.__name__})]
+            if self._connection is not None:
+                self._connection.abort()
+        self._perform(effects)
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -166,7 +180,7 @@ class Runner:
         except CsmsUnusable as unusable:
             self._opening = None
             if self._ending is None:
-                self._perform(charger.connection_failed(self._now(), unusable.problem))
+                self._feed(charger.connection_failed, self._now(), unusable.problem)
             else:
                 self._finish()
             return
@@ -181,7 +195,7 @@ class Runner:
             connection.listen()
             connection.send_close(1000, "")
             return
-        self._perform(charger.connected(self._now()))
+        self._feed(charger.connected, self._now())
         connection.listen()
 
     def _close(self, effect: Close) -> None:
