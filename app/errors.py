@@ -190,8 +190,8 @@ class DependencyDown(GatewayError):
 
     code = "dependency_down"
 
-    def __init__(self, message: str, *, retry_after_s: int = 2) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_s: int = 2, **extra: str) -> None:
+        super().__init__(message, **extra)
         self.retry_after_s = retry_after_s
 
 

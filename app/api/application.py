@@ -27,7 +27,11 @@ from app.services.policy import make_policy
 from app.settings import Settings
 
 #: Every noun of the API, in the order of the docs.
-BLUEPRINTS: Final[tuple[Blueprint, ...]] = (chargers.blueprint, catalog.blueprint)
+BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
+    chargers.blueprint,
+    catalog.blueprint,
+    health.blueprint,
+)
 
 #: A statement of a request may take this long; the watchdog cuts a connection a little later. Seconds.
 STATEMENT_S: Final = 5.0
@@ -62,7 +66,6 @@ def create_app(
     api = Api(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
-    app.register_blueprint(health.blueprint)
     app.register_blueprint(pages.blueprint)
     app.before_request(_name_request)
     app.after_request(_sign_answer)

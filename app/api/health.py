@@ -9,26 +9,47 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
-from flask import Blueprint, Response, current_app, g
+from flask import current_app
+from marshmallow import Schema, fields
 from sqlalchemy import text
 
-from app.api.errors import RETRY_AFTER_S, make_answer
+from app.api.auth import Access
+from app.api.call import Call
+from app.api.errors import RETRY_AFTER_S
+from app.api.operations import Blueprint
 from app.db import make_engine
+from app.errors import DependencyDown
 from app.queue import make_sender
 from app.settings import Settings
 
 LOOK_S: Final = 1.0
 
-blueprint = Blueprint("health", __name__, url_prefix="/health")
+_READY: Final = {"status": "ok", "database": "ok", "broker": "ok"}
+
+blueprint = Blueprint("Health", url_prefix="/health", description="Whether the gateway works.")
+
+
+class Health(Schema):
+    """A flat object of strings."""
+
+    status = fields.String(required=True)
+
+
+class Readiness(Health):
+    """What the gateway stands on: `ok` or `away`."""
+
+    database = fields.String(required=True)
+    broker = fields.String(required=True)
 
 
 class Probe:
     """Looks at one server from a thread of its own, so that a frozen server freezes nobody."""
 
-    def __init__(self, look: Callable[[], object]) -> None:
+    def __init__(self, look: Callable[[], object], let_go: Callable[[], object]) -> None:
         self._look = look
+        self._let_go = let_go
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._pending: Future[object] | None = None
 
@@ -40,8 +61,9 @@ class Probe:
         return pending
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the thread and its connection go."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._let_go()
 
 
 def _was_answered(look: Future[object], until: float) -> bool:
@@ -68,30 +90,36 @@ def make_probes(settings: Settings) -> dict[str, Probe]:
             connection.ensure_connection(max_retries=1, timeout=LOOK_S)
             connection.default_channel.close()
 
-    return {"database": Probe(ask_database), "broker": Probe(ask_broker)}
+    return {
+        "database": Probe(ask_database, engine.dispose),
+        "broker": Probe(ask_broker, sender.close),
+    }
 
 
-@blueprint.get("")
-@blueprint.get("/live")
-def live() -> Response:
-    """This process serves requests."""
-    return make_answer(200, {"status": "ok"})
+@blueprint.operation("GET", "", access=Access.PUBLIC, answer=Health(), example={"status": "ok"})
+def get_health(_: Call) -> Any:
+    """Say that this process serves requests."""
+    return {"status": "ok"}
 
 
-@blueprint.get("/ready")
-def ready() -> Response:
-    """The database answers, so orders can be taken."""
-    probes: dict[str, Probe] = current_app.extensions["probes"]
+@blueprint.operation(
+    "GET", "/live", access=Access.PUBLIC, answer=Health(), example={"status": "ok"}
+)
+def get_liveness(_: Call) -> Any:
+    """Say that this process serves requests; the same as `/health`."""
+    return {"status": "ok"}
+
+
+@blueprint.operation("GET", "/ready", access=Access.PUBLIC, answer=Readiness(), example=_READY)
+def get_readiness(_: Call) -> Any:
+    """Say whether orders can be taken: 200 when the database answers, 503 when it does not.
+
+    The broker's state is told and decides nothing, since a 202 does not need it.
+    """
     until = time.monotonic() + LOOK_S
+    probes: dict[str, Probe] = current_app.extensions["probes"]
     looks = {name: probe.begin() for name, probe in probes.items()}
     seen = {name: "ok" if _was_answered(look, until) else "away" for name, look in looks.items()}
-    if seen["database"] == "ok":
-        return make_answer(200, {"status": "ok", **seen})
-    body = {
-        "detail": "The database does not answer.",
-        "code": "dependency_down",
-        "request_id": g.get("request_id"),
-        "status": "away",
-        **seen,
-    }
-    return make_answer(503, body, {"Retry-After": str(RETRY_AFTER_S)})
+    if seen["database"] == "away":
+        raise DependencyDown("The database does not answer.", retry_after_s=RETRY_AFTER_S, **seen)
+    return {"status": "ok", **seen}

@@ -43,6 +43,16 @@ class Query(Schema):
         unknown = EXCLUDE
 
 
+class Pattern(validate.Regexp):
+    """The whole string must match; Python's `$` would let a line break follow."""
+
+    def __call__(self, value: Any) -> Any:
+        """The value. Raises `ValidationError`."""
+        if self.regex.fullmatch(value) is None:
+            raise ValidationError(self._format_error(value))
+        return value
+
+
 class Text(fields.String):
     """A string of `least` to `most` characters."""
 

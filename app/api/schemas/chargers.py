@@ -13,6 +13,7 @@ from app.api.schemas.base import (
     Moment,
     Name,
     Paging,
+    Pattern,
     Query,
     QueryInt,
     Text,
@@ -55,7 +56,7 @@ class _Hardware(Body):
     authorization_key = Text(
         least=1,
         most=64,
-        checks=[validate.Regexp(r"^[ -~]+$", error="Must be printable ASCII.")],
+        checks=[Pattern(r"^[ -~]+$", error="Must be printable ASCII.")],
         load_only=True,
         metadata=_DESCRIBED["key"],
     )
@@ -66,8 +67,8 @@ class ChargerCreate(_Hardware):
 
     identity = fields.String(
         required=True,
-        validate=validate.Regexp(
-            rf"^{IDENTITY}\Z",
+        validate=Pattern(
+            rf"^{IDENTITY}$",
             error="Must be 1 to 48 of A-Z a-z 0-9 * - _ = : + | @ and the full stop.",
         ),
         metadata=_DESCRIBED["identity"],
