@@ -214,6 +214,8 @@ class Run(Base):
         Index("ix_runs_charger", "charger_id", "id"),
         Index("ix_runs_org", "organization_id", "id"),
         Index("ix_runs_org_status", "organization_id", "status", "id"),
+        Index("ix_runs_kind", "organization_id", "kind", "id"),
+        Index("ix_runs_failed", "id", postgresql_where=text("status = 'failed'")),
         Index("ix_runs_job", "job_id", "status", postgresql_where=text("job_id IS NOT NULL")),
         Index("ix_runs_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
@@ -472,10 +474,12 @@ class Job(Base):
     #: As a charger's: PENDING, PROVISIONING, READY, FAILED.
     status: Mapped[str]
     workflow_run_id: Mapped[str]
-    #: Chargers asked for, and those that could not even be written: [{identity, error}].
+    #: Chargers asked for, and those that could not even be written: [{identity, error, code}].
     total: Mapped[int]
     refused: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
     error: Mapped[dict[str, Any] | None]
+    #: Once it has ended: {"created": [charger id], "failed": [{identity, charger_id, error, code}]}.
+    results: Mapped[dict[str, Any] | None]
     cancelled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     finished_at: Mapped[datetime | None]

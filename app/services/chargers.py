@@ -59,10 +59,10 @@ def create(
     a client whose answer was lost knows that it has what it asked for.
     """
     charger = make_charger(policy, organization_id, new)
-    _put(charger, _hold_place(session, organization_id, new.location_id), new.location_name)
+    _put(charger, hold_place(session, organization_id, new.location_id), new.location_name)
     policy.quota.take(session, organization_id)
     session.add(charger)
-    wanted = _describe(charger)
+    wanted = describe(charger)
     try:
         orders.provision(session, queue, charger)
     except IntegrityError as error:
@@ -103,14 +103,14 @@ def choose_profile(ws_url: str, authorization_key: str | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """A location that cannot be deleted until the transaction ends."""
 
     id: uuid.UUID
     name: str
 
 
-def _hold_place(session: Session, organization_id: str, location_id: str | None) -> _Place | None:
+def hold_place(session: Session, organization_id: str, location_id: str | None) -> Place | None:
     """The location that an order names. Before any charger is locked: deleting a location does so too.
 
     Raises `UnknownLocation`.
@@ -121,10 +121,10 @@ def _hold_place(session: Session, organization_id: str, location_id: str | None)
     name = store.hold_location(session, organization_id, found) if found else None
     if found is None or name is None:
         raise UnknownLocation("No location with this id.", param="location_id")
-    return _Place(found, name)
+    return Place(found, name)
 
 
-def _put(charger: Charger, place: _Place | None, location_name: str | None) -> None:
+def _put(charger: Charger, place: Place | None, location_name: str | None) -> None:
     """Put the charger there; it takes the location's name unless it is given one of its own."""
     if place is not None and place.id != charger.location_id:
         charger.location_id = place.id
@@ -141,7 +141,7 @@ def read_location_id(text: str) -> uuid.UUID | None:
         return None
 
 
-def _describe(charger: Charger) -> tuple[Any, ...]:
+def describe(charger: Charger) -> tuple[Any, ...]:
     """What two orders of the same charger have in common."""
     return (
         charger.name,
@@ -162,7 +162,7 @@ def _identity_taken(
 ) -> IdentityTaken:
     message = f"The organization has a live charger with the identity {identity}."
     live = store.find_live(session, organization_id, identity)
-    if live is None or _describe(live) != wanted:
+    if live is None or describe(live) != wanted:
         return IdentityTaken(message)
     return IdentityTaken(message, charger_id=live.id)
 
@@ -180,27 +180,38 @@ def update(
     `changes` has any of the fields of `NewCharger` but identity, brand and model, with `name` for
     `charge_point_name`. Raises `ChargerNotFound` or a kind of `InvalidOrder`.
     """
-    place = _hold_place(session, organization_id, changes.get("location_id"))
+    place = hold_place(session, organization_id, changes.get("location_id"))
     charger = store.lock(session, organization_id, charger_id)
-    before = {name: getattr(charger, name) for name in RUNTIME_FIELDS}
-    was = _describe(charger)
-    simple = {name: changes[name] for name in (*RUNTIME_FIELDS, "name") if name in changes}
-    for name, value in simple.items():
-        setattr(charger, name, value)
-    if "security_profile" not in changes and "authorization_key" in changes:
-        charger.security_profile = choose_profile(charger.ws_url, charger.authorization_key)
-    policy.check_hardware(
-        charger.brand_slug, charger.model_slug, charger.connector_type, charger.ocpp_version
-    )
-    policy.check_address(charger.ws_url, charger.security_profile, charger.authorization_key)
-    _put(charger, place, changes.get("location_name"))
-    if _describe(charger) != was:
-        charger.updated_at = func.clock_timestamp()
-    if any(getattr(charger, name) != value for name, value in before.items()):
+    if change(policy, charger, place, changes, now=func.clock_timestamp()):
         orders.replace(session, queue, charger)
     session.flush()
     session.refresh(charger)
     return charger
+
+
+def change(
+    policy: Policy, charger: Charger, place: Place | None, changes: Mapping[str, Any], *, now: Any
+) -> bool:
+    """Write `changes` into the row of a locked charger; whether its runtime must see them.
+
+    Raises a kind of `InvalidOrder`, and then nothing was changed.
+    """
+    names = (*RUNTIME_FIELDS, "name")
+    wanted = {name: changes.get(name, getattr(charger, name)) for name in names}
+    if "security_profile" not in changes and "authorization_key" in changes:
+        wanted["security_profile"] = choose_profile(wanted["ws_url"], wanted["authorization_key"])
+    policy.check_hardware(
+        charger.brand_slug, charger.model_slug, wanted["connector_type"], wanted["ocpp_version"]
+    )
+    policy.check_address(wanted["ws_url"], wanted["security_profile"], wanted["authorization_key"])
+    was = describe(charger)
+    must_see = any(getattr(charger, name) != wanted[name] for name in RUNTIME_FIELDS)
+    for name, value in wanted.items():
+        setattr(charger, name, value)
+    _put(charger, place, changes.get("location_name"))
+    if describe(charger) != was:
+        charger.updated_at = now
+    return must_see
 
 
 def carry_out(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -75,13 +75,17 @@ def reset(session: Session, queue: Hints, charger: Charger) -> Placed:
 def replace(session: Session, queue: Hints, charger: Charger) -> Placed:
     """A field that the runtime must see was changed. A charger that is not up is stored only."""
     under_way = _get_active(session, charger)
-    if under_way is not None and _comes_up(under_way):
+    if must_replace(charger, under_way):
         return _bring_up(session, queue, charger, Kind.REPLACE, under_way)
-    is_up = charger.desired_state == Desired.RUNNING.value and charger.status == Status.READY.value
-    if not is_up:
-        charger.generation += 1
-        return Placed(charger.current_run_id or "", noop=True)
-    return _bring_up(session, queue, charger, Kind.REPLACE, under_way)
+    charger.generation += 1
+    return Placed(charger.current_run_id or "", noop=True)
+
+
+def must_replace(charger: Charger, under_way: Run | None) -> bool:
+    """Whether a change concerns a runtime: the charger is up, or on its way."""
+    if under_way is not None and _comes_up(under_way):
+        return True
+    return charger.desired_state == Desired.RUNNING.value and charger.status == Status.READY.value
 
 
 def stop(session: Session, queue: Hints, charger: Charger) -> Placed:
@@ -97,6 +101,7 @@ def stop(session: Session, queue: Hints, charger: Charger) -> Placed:
     if under_way is not None and Kind(under_way.kind) in BRINGS_UP:
         _settle_superseded_bring_up(charger)
     _supersede(session, under_way)
+    _tell_job(session, queue, under_way)
     return _order(session, queue, charger, Kind.STOP)
 
 
@@ -107,6 +112,7 @@ def delete(session: Session, queue: Hints, charger: Charger) -> Placed:
     charger.recover_at = None
     charger.deleted_at = func.clock_timestamp()
     _supersede(session, under_way)
+    _tell_job(session, queue, under_way)
     return _order(session, queue, charger, Kind.DELETE)
 
 
@@ -138,14 +144,20 @@ def recover(session: Session, queue: Hints, charger: Charger) -> Placed | None:
 def _bring_up(
     session: Session, queue: Hints, charger: Charger, kind: Kind, under_way: Run | None
 ) -> Placed:
+    show_bring_up(charger, func.clock_timestamp())
+    _supersede(session, under_way)
+    # A bulk job waits for its charger, whichever order brings it up.
+    return _order(session, queue, charger, kind, under_way.job_id if under_way else None)
+
+
+def show_bring_up(charger: Charger, now: Any) -> None:
+    """What clients see from the moment that a bring-up is ordered; `now` is the database's time."""
     charger.desired_state = Desired.RUNNING.value
     charger.recover_at = None
     charger.error = None
     charger.status = move(Status(charger.status), Event.BRING_UP_ORDERED).value
     charger.stage, charger.verdict, charger.hint = "queued", "scheduling", None
-    charger.stage_since = func.clock_timestamp()
-    _supersede(session, under_way)
-    return _order(session, queue, charger, kind)
+    charger.stage_since = now
 
 
 def _settle_superseded_bring_up(charger: Charger) -> None:
@@ -157,21 +169,40 @@ def _settle_superseded_bring_up(charger: Charger) -> None:
     charger.error = dict(_EARLY)
 
 
-def _order(session: Session, queue: Hints, charger: Charger, kind: Kind) -> Placed:
+def _tell_job(session: Session, queue: Hints, superseded: Run | None) -> None:
+    """A bulk job no longer waits for this charger: its run looks again."""
+    if superseded is not None and superseded.job_id is not None:
+        for hint in hints.wake_job(session, superseded.job_id, cap=queue.cap):
+            queue.put(session, hint)
+
+
+def _order(
+    session: Session,
+    queue: Hints,
+    charger: Charger,
+    kind: Kind,
+    job_id: uuid.UUID | None = None,
+) -> Placed:
     if kind is not Kind.PROVISION:
         charger.generation += 1
         notify(session, CHANNEL_NEWS, charger.id)
     charger.updated_at = func.clock_timestamp()
-    return _insert(session, queue, charger, kind)
+    return _insert(session, queue, charger, kind, job_id)
 
 
-def _insert(session: Session, queue: Hints, charger: Charger, kind: Kind) -> Placed:
+def _insert(
+    session: Session,
+    queue: Hints,
+    charger: Charger,
+    kind: Kind,
+    job_id: uuid.UUID | None = None,
+) -> Placed:
     new = hints.NewRun(
         kind,
         charger.organization_id,
         charger.identity,
         charger_id=charger.id,
-        job_id=charger.job_id if kind is Kind.PROVISION else None,
+        job_id=charger.job_id if kind is Kind.PROVISION else job_id,
         generation=charger.generation or 1,
     )
     charger.current_run_id = charger.current_run_id if kind is Kind.RECOVER else new.id

@@ -44,6 +44,8 @@ def make_rules(settings: Settings) -> list[Rule]:
             " WHERE chargers.current_run_id = runs.id)",
             settings.keep_runs_days,
         ),
+        Rule("jobs", f"finished_at < {age}", settings.keep_runs_days),
+        Rule("locations", f"deleted_at < {age}", _DAY),
         Rule("run_steps", "NOT EXISTS (SELECT FROM runs WHERE runs.id = run_steps.run_id)", 0),
         Rule("runtimes", f"gone_at < {age} AND {orphan.format('runtimes')}", 0),
         Rule(

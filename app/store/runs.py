@@ -58,6 +58,11 @@ class Claim:
         """Whether the run ends with this step."""
         return self.at + 1 == len(self.plan)
 
+    @property
+    def is_child(self) -> bool:
+        """Whether a bulk job waits for this run."""
+        return self.job_id is not None and self.kind is not Kind.BULK
+
 
 _CLAIM: Final = text(
     """

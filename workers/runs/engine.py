@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from app.db import CHANNEL_NEWS, DatabaseAway, notify
 from app.jobs import Hint
 from app.lifecycle import Event, Status, move
-from app.store import hints, runs
+from app.store import hints, jobs, runs
 from app.workflows import NEVER_FAILS, RETIRE, Kind
 from workers.runs.context import Context
 from workers.runs.lease import Lease
@@ -145,7 +145,19 @@ class Engine:
         if admitted is None:
             return self._yield_to_successor(task, held)
         self._context.queue.send(admitted)
+        if held.is_last and held.is_child:
+            self._tell_job(held)
         return "done"
+
+    def _tell_job(self, held: runs.Claim) -> None:
+        """A child of a bulk job ended. In a transaction of its own: see `jobs.wake_if_over`."""
+        self._context.queue.send(
+            self._persist(
+                lambda session: jobs.wake_if_over(
+                    session, held.job_id, cap=self._clocks.org_inflight
+                )
+            )
+        )
 
     def _park(self, task: Task[..., Any], held: runs.Claim, outcome: Park) -> str:
         deadlines = held.deadlines if outcome.deadlines is None else outcome.deadlines

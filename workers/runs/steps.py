@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from app.store.runs import Claim
-from workers.runs import bringup, retirement
+from workers.runs import bringup, bulk, retirement
 from workers.runs.context import Context
 from workers.runs.outcomes import Outcome
 
@@ -22,6 +22,9 @@ STEPS: Final[Mapping[str, Step]] = {
     "mark_stopped": retirement.mark_stopped,
     "mark_failed": retirement.mark_failed,
     "forget": retirement.forget,
+    "admit_children": bulk.admit_children,
+    "wait_for_children": bulk.wait_for_children,
+    "mark_job": bulk.mark_job,
 }
 
 #: Hard limits in seconds; a step that is not named here has `DEFAULT_LIMIT_S`.
