@@ -18,6 +18,8 @@ from simulator.problems import Problem
 
 #: How long an answer of DNS is used, in seconds: a herd of chargers asks once.
 _FRESH_S = 5.0
+#: So many hosts are remembered at most.
+_MAX_KNOWN = 1000
 
 
 class CsmsUnusable(Exception):
@@ -138,6 +140,8 @@ class Resolver:
         loop = asyncio.get_running_loop()
         known = self._known.get((host, port))
         if known is None or loop.time() - known[0] > _FRESH_S:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
             asked = loop.create_task(self._ask(host, port))
             # A failure is for those who wait for it; nobody may be left to.
             asked.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -9,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections.abc import Callable
 from typing import Protocol
+
+#: A difference to the system's clock below this is no reason to move, in seconds.
+_TOLERANCE_S = 2.0
 
 
 class Sleeper(Protocol):
@@ -25,9 +29,24 @@ class Sleeper(Protocol):
 class Clock:
     """Unix seconds that never jump: read from the system once, then counted by the event loop's clock."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, read: Callable[[], float] = time.time
+    ) -> None:
         self._loop = loop
-        self._start = time.time() - loop.time()
+        self._read = read
+        self._start = read() - loop.time()
+
+    def catch_up(self) -> bool:
+        """Follow the system's clock when it has run ahead; whether it had.
+
+        The event loop's clock stands still while a machine sleeps. A system clock that was set back
+        is not followed: every timer would wait longer by as much.
+        """
+        ahead = self._read() - self.now()
+        if ahead < _TOLERANCE_S:
+            return False
+        self._start += ahead
+        return True
 
     def now(self) -> float:
         """Unix seconds."""
@@ -56,6 +75,10 @@ class Alarm:
         heapq.heappush(self._heap, (at, self._count, sleeper))
         if self._handle is None or at < self._rings_at:
             self._arm()
+
+    def rearm(self) -> None:
+        """The clock has caught up: count the time to the next ring anew."""
+        self._arm()
 
     def _arm(self) -> None:
         if self._handle is not None:

@@ -17,7 +17,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -44,6 +44,8 @@ _REMEMBERED_COMMANDS = 1000
 _LAST_REASONS = frozenset({"delete", "deleted"})
 _HOUSEKEEPING_S = 1.0
 _SAVES_PER_PASS = 200
+#: The final facts of a charger that ended in good order.
+_STOPPED: Mapping[str, Any] = {"stage": "stopped"}
 
 
 class Host:
@@ -98,7 +100,7 @@ class Host:
         self._stopping.set()
 
     async def _live(self) -> None:
-        lock: object = None
+        lock: IO[str] | None = None
         if not self._is_single and self.settings.state_dir is not None:
             lock = await take_lock(self.settings.state_dir, self.settings.token.split(".")[1])
         try:
@@ -106,12 +108,12 @@ class Host:
                 log.info("this incarnation is over")
                 await self._close_sockets()
         finally:
-            del lock
+            if lock is not None:
+                lock.close()
 
     async def _wind_up(self) -> None:
         """End within `stop_s`: CSMS sockets first, then what the gateway should still hear."""
         await self._close_sockets()
-        self._store(list(self.dirty))
         await self.link.drain(self.settings.stop_s / 4)
         try:
             async with asyncio.timeout(self.settings.stop_s / 4):
@@ -123,8 +125,12 @@ class Host:
         waiting = set(self.runners.values())
         gone = asyncio.Event()
 
+        asked = {runner for runner in waiting if runner.is_ending}
+
         def note(runner: Runner) -> None:
             waiting.discard(runner)
+            if runner in asked:
+                self._tell_dropped(runner.charger_id, runner.incarnation, _STOPPED)
             if not waiting:
                 gone.set()
 
@@ -137,6 +143,7 @@ class Host:
         except TimeoutError:
             for runner in list(waiting):
                 runner.abort()
+        self._store(list(self.dirty))
 
     async def _keep_house(self) -> None:
         next_digest = self.clock.now() + self.settings.digest_s
@@ -147,6 +154,8 @@ class Host:
                 # Small files, and few per second: a thread would only let old and new ones
                 # overtake.
                 self._store(list(self.dirty)[:_SAVES_PER_PASS])
+            if self.clock.catch_up():
+                self.alarm.rearm()
             if self.clock.now() >= next_digest:
                 next_digest = self.clock.now() + self.settings.digest_s
                 self.link.tell(self._digest())
@@ -272,7 +281,7 @@ class Host:
             self._states.forget(runner.charger_id)
         elif runner in self.dirty:
             self._store([runner])
-        self._tell_dropped(runner.charger_id, runner.incarnation, {"stage": "stopped"})
+        self._tell_dropped(runner.charger_id, runner.incarnation, _STOPPED)
         if runner.successor is not None:
             self._start(runner.successor)
         elif self._is_single:

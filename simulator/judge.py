@@ -7,6 +7,7 @@ used twice, and the order of connector states (OCPP 1.6 edition 2, 4.9). It neve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,13 +179,15 @@ class Judge:
 def find_overlaps(sockets: list[SocketLife]) -> list[tuple[SocketLife, SocketLife]]:
     """Pairs of sockets of one identity that were open at the same time."""
     found = []
-    last: dict[str, SocketLife] = {}
+    latest: dict[str, SocketLife] = {}
     for life in sorted(sockets, key=lambda item: item.opened_at):
-        before = last.get(life.identity)
-        if before is not None and (before.closed_at is None or before.closed_at > life.opened_at):
+        before = latest.get(life.identity)
+        if before is not None and _end(before) > life.opened_at:
             found.append((before, life))
-        if before is None or before.closed_at is None or life.closed_at is None:
-            last[life.identity] = life if before is None or before.closed_at is not None else before
-        elif life.closed_at > before.closed_at:
-            last[life.identity] = life
+        if before is None or _end(life) >= _end(before):
+            latest[life.identity] = life
     return found
+
+
+def _end(life: SocketLife) -> float:
+    return math.inf if life.closed_at is None else life.closed_at

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -66,7 +66,7 @@ class StateFolder:
         return self._folder / f"{charger_id}.json"
 
 
-async def take_lock(folder: Path, host_id: str) -> object:
+async def take_lock(folder: Path, host_id: str) -> IO[str]:
     """Wait until no other process holds this host id; keep the answer for as long as the lock is wanted.
 
     The lock is the kernel's (flock), so it ends with the process, however that ends.

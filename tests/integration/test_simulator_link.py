@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -418,3 +419,67 @@ async def test_stopping_closes_every_csms_socket_even_one_that_does_not_answer()
         await csms.wait_for(lambda: not csms.connected())
         codes = [life.close_code for life in csms.sockets]
         assert codes.count(1000) >= 19
+
+
+@in_event_loop
+async def test_a_drop_that_is_under_way_when_the_process_stops_is_still_answered() -> None:
+    async with started_csms() as csms, GatewayLink() as gateway:
+        async with running_host(gateway, stop_s=2.0) as host:
+            await linked(gateway)
+            await online(gateway, csms, "dep-1", "CP-1")
+            await online(gateway, csms, "dep-2", "CP-2")
+            frozen = csms._open["CP-1"][-1].transport
+            frozen.pause_reading()
+            await gateway.drop("dep-1")
+            while not host.runners["dep-1"].is_ending:
+                await asyncio.sleep(0)
+            host.stop()
+            frozen.resume_reading()
+        assert [m["charger"] for m in gateway.told("dropped")] == ["dep-1"]
+
+
+@in_event_loop
+async def test_a_charger_that_fails_inside_loses_its_connection_and_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_boot = ocpp16.BEHAVIOUR.write_boot
+    failures: list[str] = []
+
+    def stumble(charger: Any) -> Any:
+        if charger.config.identity == "CP-1" and len(failures) < 2:
+            failures.append("again")
+            raise RuntimeError("a bug")
+        return write_boot(charger)
+
+    monkeypatch.setattr(ocpp16.BEHAVIOUR, "write_boot", stumble)
+    async with started_csms() as csms, GatewayLink() as gateway, running_host(gateway):
+        await linked(gateway)
+        await online(gateway, csms, "dep-2", "CP-2")
+        await online(gateway, csms, "dep-1", "CP-1")
+        await gateway.wait_for(lambda: gateway.records("events", "dep-1"))
+        assert gateway.records("events", "dep-1")[0][4] == "charger_failed"
+        assert len([life for life in csms.sockets if life.identity == "CP-2"]) == 1
+
+
+@in_event_loop
+async def test_what_a_charger_keeps_outlives_the_process_and_goes_with_its_deletion(
+    tmp_path: Path,
+) -> None:
+    stop = {"transactionId": 7, "meterStop": 1, "timestamp": "2026-11-22T12:00:00Z"}
+    async with started_csms() as csms, GatewayLink() as gateway:
+        async with running_host(gateway, state_dir=tmp_path) as host:
+            await linked(gateway)
+            await online(gateway, csms, "dep-1", "CP-1")
+            csms.behave("CP-1", upgrade="503")
+            await csms.drop("CP-1", 1000)
+            await gateway.wait_for(lambda: "offline" in gateway.stages("dep-1"))
+            host.runners["dep-1"].charger.call("StopTransaction", stop, durable=True)
+            host.runners["dep-1"].wake(host.clock.now())
+        csms.behave("CP-1", upgrade="accept")
+        async with running_host(gateway, state_dir=tmp_path):
+            await linked(gateway, 2)
+            await gateway.add("dep-1", make_config(csms.url, "CP-1"), incarnation=2)
+            await csms.wait_for(lambda: csms.seen("CP-1", "StopTransaction"))
+            await gateway.drop("dep-1", 2, reason="delete")
+            await gateway.wait_for(lambda: gateway.told("dropped", "dep-1"))
+        assert list((tmp_path / "chargers").iterdir()) == []
