@@ -1,8 +1,9 @@
-"""Who keeps runs moving: two threads in each worker's main process.
+"""Who keeps runs moving: a few threads in each worker's main process.
 
 The **pass** (each second): sweep hints that nobody took up, admit due runs fairly, open RECOVER runs. The
-**watch** (each two seconds): look at runtimes through their drivers, which can be slow, and now and then stop
-strays. Each works under an advisory lock of PostgreSQL, so that one process works at a time and any may die.
+**watch** (each two seconds, or when the **ears** ring): look at runtimes through their drivers, which can be slow,
+and now and then stop strays. Each works under an advisory lock of PostgreSQL, so that one process works at a time
+and any may die.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from app.db import DatabaseAway
 from app.jobs import Hint
 from app.store import hints
 from workers.runs.context import Context, get_context
+from workers.runs.ears import Ears
 from workers.runs.reconciler import open_recoveries
 from workers.runs.watch import Watch
 
@@ -29,7 +31,7 @@ _LOCK_WATCH: Final = 0x6761_7002
 
 
 class Keeper:
-    """The two threads of one process."""
+    """The threads of one process."""
 
     _running: ClassVar[Keeper | None] = None
 
@@ -38,13 +40,21 @@ class Keeper:
         self._clocks = context.engine
         self._watch = Watch(context)
         self._stopped = threading.Event()
+        #: Set when the watch should look before its time.
+        self._rung = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop, args=args, name=f"keeper-{args[0]}", daemon=True)
             for args in (
-                ("pass", self._clocks.sweep_s, self.run_pass),
-                ("watch", self._clocks.observe_s, self.run_watch),
+                ("pass", self._clocks.sweep_s, self._stopped, self.run_pass),
+                ("watch", self._clocks.observe_s, self._rung, self.run_watch),
             )
         ]
+        ears = Ears(context, self._rung.set)
+        self._threads.append(
+            threading.Thread(
+                target=ears.run, args=(self._stopped,), name="keeper-ears", daemon=True
+            )
+        )
 
     @classmethod
     def start_in_this_process(cls) -> None:
@@ -58,9 +68,16 @@ class Keeper:
         """Let the threads end after what they do now."""
         if cls._running is not None:
             cls._running._stopped.set()
+            cls._running._rung.set()
 
-    def _loop(self, name: str, pause: float, work: Callable[[], bool]) -> None:
-        while not self._stopped.wait(pause):
+    def _loop(
+        self, name: str, pause: float, bell: threading.Event, work: Callable[[], bool]
+    ) -> None:
+        while True:
+            bell.wait(pause)
+            if self._stopped.is_set():
+                return
+            bell.clear()
             try:
                 while work() and not self._stopped.is_set():
                     pass

@@ -156,7 +156,8 @@ class Watch:
                 owned = runtimes.list_owned(session, driver.provider)
             for stray in listed:
                 if (stray.charger_id, stray.incarnation) not in owned:
-                    log.warning("stray stopped", extra={"charger_id": stray.charger_id})
+                    if not stray.has_ended:
+                        log.warning("stray stopped", extra={"charger_id": stray.charger_id})
                     driver.stop(stray.handle, f"{install_id}:stray")
         except RuntimeTrouble as trouble:
             log.warning("strays: %s", trouble, extra={"provider": driver.provider})

@@ -15,9 +15,9 @@ Only three exceptions leave a driver:
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 #: Opaque to everybody but the driver that made it; JSON, with a version under "v".
 Handle: TypeAlias = Mapping[str, Any]
@@ -70,7 +70,12 @@ class RuntimeRejected(RuntimeTrouble):
     code = "runtime_rejected"
 
     def __init__(
-        self, message: str, *, code: str | None = None, hint: str | None = None, retryable: bool = False
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        retryable: bool = False,
     ) -> None:
         super().__init__(message, code=code, hint=hint)
         #: Whether a person who mends the cause may order the same charger again.
@@ -180,6 +185,8 @@ class Stray:
     handle: Handle
     charger_id: str
     incarnation: int
+    #: It ended by itself some time ago; only its remains are to be cleared away.
+    has_ended: bool = False
 
 
 class Driver(Protocol):
@@ -213,3 +220,14 @@ class Driver(Protocol):
 
     def list_strays(self, install_id: str) -> Sequence[Stray]:
         """Every runtime of this installation that the backend still holds."""
+
+
+@runtime_checkable
+class Herald(Protocol):
+    """A driver whose backend tells by itself when something happened to a runtime."""
+
+    def listen(self, heard: Callable[[str, int], None]) -> None:
+        """Call `heard(charger_id, incarnation)` for each piece of news, until the backend goes away.
+
+        News only makes a look come early. Raises `RuntimeUnavailable`.
+        """

@@ -25,7 +25,22 @@ def _make_local(settings: Settings, sessions: sessionmaker[Session]) -> Driver:
     return LocalDriver(sessions, away_s=settings.engine.link_away_s)
 
 
-MAKERS: Final[dict[str, Maker]] = {"local": _make_local}
+def _make_docker(settings: Settings, _: sessionmaker[Session]) -> Driver:
+    try:
+        from workers.runtimes.docker import DockerDriver, make_client
+    except ImportError as error:
+        raise RuntimeRejected(
+            "The Docker driver needs its client: pip install 'charger-gateway[docker]'.",
+            code="docker_client_missing",
+            retryable=True,
+        ) from error
+    from workers.runtimes.docker_settings import DockerSettings
+
+    own = DockerSettings.read(settings.docker, install_id=settings.install_id)
+    return DockerDriver(own, make_client(own))
+
+
+MAKERS: Final[dict[str, Maker]] = {"local": _make_local, "docker": _make_docker}
 
 
 class Drivers:
