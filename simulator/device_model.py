@@ -118,11 +118,11 @@ class DeviceModel:
     def value(self, address: Address, facts: Facts) -> str:
         """The value as it is reported."""
         variable, place = address
-        changed = self._set.get(variable.key) if place == Place() else None
-        if changed is not None:
-            return changed
         live = facts(variable, place) if variable.live else None
-        return variable.default if live is None else live
+        if live is not None:
+            return live
+        changed = self._set.get(variable.key) if place == Place() else None
+        return variable.default if changed is None else changed
 
     def addresses(self, accepts: Callable[[Address], bool]) -> Iterator[Address]:
         """Every address that is accepted, station first, in the order of the table."""

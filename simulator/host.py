@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import psutil
 
-from simulator import ocpp201, v16
+from simulator import v16, v201
 from simulator.alarm import Alarm, Clock
 from simulator.charger import Charger
 from simulator.config import ConfigInvalid, parse_config
@@ -36,7 +36,7 @@ from simulator.settings import Settings
 log = logging.getLogger(__name__)
 
 SOFTWARE = "simulator/0.1.0"
-_BEHAVIOURS = {"OCPP1.6": v16.BEHAVIOUR, "OCPP2.0.1": ocpp201.BEHAVIOUR}
+_BEHAVIOURS = {"OCPP1.6": v16.BEHAVIOUR, "OCPP2.0.1": v201.BEHAVIOUR}
 #: How many commands are remembered, so that a repeated id is answered and not repeated
 #: (docs/link.md).
 _REMEMBERED_COMMANDS = 1000

@@ -29,6 +29,7 @@ class Monitor:
     severity: int
     transaction: bool
     seen: float | None = None
+    told: str | None = None
     fired: bool = False
 
     def describe(self) -> dict[str, Any]:
@@ -40,6 +41,15 @@ class Monitor:
             "type": self.kind,
             "severity": self.severity,
         }
+
+    def notices(self, value: str) -> bool:
+        """Whether this value, as it would be reported, makes it fire; words can only differ."""
+        try:
+            return self.fires(float(value))
+        except ValueError:
+            fires = self.told is not None and self.told != value
+            self.told = value
+            return fires
 
     def fires(self, value: float) -> bool:
         """Whether this value makes it fire now. A threshold fires once until it is left again."""
@@ -60,9 +70,11 @@ class Monitor:
 class Monitors:
     """Every monitor of one station."""
 
-    __slots__ = ("_by_id", "_next_id")
+    __slots__ = ("_by_id", "_next_id", "level")
 
     def __init__(self) -> None:
+        #: Monitors with a higher number than this stay silent (SetMonitoringLevel).
+        self.level = 9
         self._by_id: dict[int, Monitor] = {}
         self._next_id = 1
 

@@ -1,8 +1,8 @@
 """OCPP 2.0.1: what a charging station of this version says and answers when it is idle.
 
-`BEHAVIOUR` is the version's table of handlers; the modules of transactions, authorization and so on add to
-it. Each connector of the catalog is an EVSE of its own with one connector, numbered 1. Use cases and
-requirements (B01, F06.FR.17) are those of "OCPP 2.0.1 Part 2".
+`BEHAVIOUR` is the version's table of handlers; the modules of transactions, authorization and so on
+add to it. Each connector of the catalog is an EVSE of its own with one connector, numbered 1. Use
+cases and requirements (B01, F06.FR.17) are those of "OCPP 2.0.1 Part 2".
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ FIRMWARE_VERSION = "1.0.0"
 
 
 def write_boot(charger: Charger) -> dict[str, Any]:
-    """BootNotificationRequest (B01); its vendor has 50 characters, its model 20, its serial number 25."""
+    """BootNotificationRequest (B01); its vendor has 50 characters, its model 20, its serial number
+    25.
+    """
     return {
         "reason": charger.boot_reason,
         "chargingStation": {
@@ -86,22 +88,6 @@ def report_changes(charger: Charger, now: float) -> None:
 # --- what the CSMS asks ---------------------------------------------------------------------------
 
 
-@BEHAVIOUR.action("Reset")
-def reset(charger: Charger, payload: dict[str, Any], now: float) -> dict[str, Any]:
-    """ResetRequest (B11): the whole station reboots; a single EVSE cannot."""
-    if "evseId" in payload:
-        return {"status": "Rejected"}
-    charger.set_timer("reset", now)
-    return {"status": "Accepted"}
-
-
-@BEHAVIOUR.timer("reset")
-def carry_out_reset(charger: Charger, argument: str, now: float) -> None:
-    """The answer to Reset is on its way: reboot."""
-    del argument
-    charger.reboot(now, "RemoteReset")
-
-
 @BEHAVIOUR.action("TriggerMessage")
 def trigger_message(charger: Charger, payload: dict[str, Any], now: float) -> dict[str, Any]:
     """TriggerMessageRequest (F06): the message follows the answer."""
@@ -129,7 +115,9 @@ def trigger_heartbeat(charger: Charger, payload: dict[str, Any], now: float) -> 
 
 @BEHAVIOUR.trigger("StatusNotification")
 def trigger_status(charger: Charger, payload: dict[str, Any], now: float) -> str:
-    """The status of one connector, which must be named (F06.FR.12), or of every connector of an EVSE."""
+    """The status of one connector, which must be named (F06.FR.12), or of every connector of an
+    EVSE.
+    """
     evse = payload.get("evse", {})
     for outlet in charger.outlets:
         if evse.get("id") == outlet.spec.id and evse.get("connectorId", 1) == 1:

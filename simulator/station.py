@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from simulator.outlet import Outlet as ShownOutlet
 
 FACET = "station"
+#: While offline, samples are made more rarely as so many calls wait.
+_CROWDED = 20
 
 
 class Order(NamedTuple):
@@ -278,3 +280,16 @@ def installed_firmware(charger: Charger) -> str | None:
     """The firmware that an update brought; None while it is the first one."""
     station = charger.facets.get(FACET)
     return station.firmware_version if station is not None else None
+
+
+def is_crowded(charger: Charger, begun: float, now: float) -> bool:
+    """Whether a sample is left out, since an offline charger's memory is finite (2.0.1, E06).
+
+    The more calls wait, the rarer the samples of the transaction that began then: every one up to
+    20, every second up to 40, and so on.
+    """
+    waiting = len(charger.outbox.waiting())
+    if waiting < _CROWDED:
+        return False
+    every: int = 1 << min(waiting // _CROWDED, 12)
+    return int(now - begun) // 60 % every != 0

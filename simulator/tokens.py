@@ -144,6 +144,10 @@ class Cache:
             self._known.pop(next(iter(self._known)))
         self._known[token.casefold()] = (known, now)
 
+    def forget(self, token: str) -> None:
+        """Forget one token."""
+        self._known.pop(token.casefold(), None)
+
     def clear(self) -> int:
         """Forget everything; how many answers there were."""
         count = len(self._known)

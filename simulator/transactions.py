@@ -66,6 +66,7 @@ class Transaction:
         "energy_goal_wh",
         "key",
         "parent",
+        "rate_w",
         "remote_start_id",
         "reservation_id",
         "samples",
@@ -73,6 +74,7 @@ class Transaction:
         "state",
         "stopped_by",
         "token",
+        "told_token",
     )
 
     def __init__(self, key: str, token: Token | None, begun: float, begin_wh: float) -> None:
@@ -99,6 +101,9 @@ class Transaction:
         self.sequence = 0
         #: 2.0.1: the chargingState that was reported last.
         self.state: str | None = None
+        #: Same: the offered power then, in W; and whether the token was told.
+        self.rate_w: float | None = None
+        self.told_token = False
         #: The name of the `End` with which its user stopped it, while the cable is still in
         #: (2.0.1).
         self.stopped_by: str | None = None

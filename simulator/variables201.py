@@ -136,7 +136,16 @@ _COMM = (
     Variable(
         "OCPPCommCtrlr", "FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP,FTPS,SFTP", _RO
     ),
-    _number("OCPPCommCtrlr", "HeartbeatInterval", 0, "s", high=86_400),
+    Variable(
+        "OCPPCommCtrlr",
+        "HeartbeatInterval",
+        "integer",
+        "300",
+        unit="s",
+        low=1,
+        high=86_400,
+        live=True,
+    ),
     Variable("OCPPCommCtrlr", "MessageTimeout", "integer", "30", _RO, "Default", "s"),
     _number("OCPPCommCtrlr", "MessageAttemptInterval", 60, "s", instance="TransactionEvent"),
     _number("OCPPCommCtrlr", "MessageAttempts", 3, instance="TransactionEvent", low=1, high=100),
@@ -277,7 +286,7 @@ def _levels() -> Iterable[Variable]:
     yield Variable(
         "EVSE", "Power", "decimal", "0", _RO, unit="W", scope=Scope.EVSE, monitored=True, live=True
     )
-    yield Variable("EVSE", "AllowReset", "boolean", "true", _RO, scope=Scope.EVSE)
+    yield Variable("EVSE", "AllowReset", "boolean", "false", _RO, scope=Scope.EVSE)
     yield _hardware("Connector", "ConnectorType", "string", Scope.CONNECTOR)
 
 

@@ -19,7 +19,7 @@ from simulator.keys16 import Configuration
 from simulator.lifecycles import FirmwareUpdate, LogUpload
 from simulator.ocpp16 import BEHAVIOUR
 from simulator.sampling import meter_value, sampled_values16, thin
-from simulator.station import Bay, Station, Terms, installed_firmware, station_of
+from simulator.station import Bay, Station, Terms, installed_firmware, is_crowded, station_of
 from simulator.tokens import Policy
 from simulator.transactions import UNKNOWN_ID, End, Token, Transaction
 
@@ -40,8 +40,6 @@ _PLAIN_STATUSES = frozenset(
 )
 #: Meter values kept for StopTransaction; beyond that, inner ones are left out.
 _MAX_SAMPLES = 200
-#: While offline, samples are made more rarely as so many calls wait.
-_CROWDED = 20
 
 
 def keys_of(station: Station) -> Configuration:
@@ -151,7 +149,7 @@ class Voice16:
         payload = {"connectorId": bay.id, "meterValue": [meter_value(now, values)]}
         if tx is None:
             charger.call("MeterValues", payload, triggered=context == "Trigger")
-        elif not is_crowded(charger, bay, now):
+        elif not is_crowded(charger, tx.begun, now):
             payload["transactionId"] = UNKNOWN_ID if tx.csms_id is None else tx.csms_id
             _queue(charger, "MeterValues", payload, tx)
 
@@ -228,19 +226,6 @@ def _shared_keys(
     for name, value in changed:
         keys.change(name, str(value))
     return keys
-
-
-def is_crowded(charger: Charger, bay: Bay, now: float) -> bool:
-    """Whether this sample is left out, since an offline charger's memory is finite.
-
-    The more calls wait, the rarer the samples: every one up to 20, every second up to 40, and so
-    on.
-    """
-    waiting = len(charger.outbox.waiting())
-    if waiting < _CROWDED or bay.tx is None:
-        return False
-    every = 1 << min(waiting // _CROWDED, 12)
-    return int(now - bay.tx.begun) // 60 % every != 0
 
 
 def _queue(charger: Charger, action: str, payload: dict[str, Any], tx: Transaction) -> None:

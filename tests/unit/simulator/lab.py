@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from simulator import ocpp201, v16
+from simulator import v16, v201
 from simulator.behaviour import Behaviour
 from simulator.charger import Charger
 from simulator.config import Clocks, parse_config
 from simulator.effects import Close, Effect, Happened, Heard, Open, Send, Stated
 from simulator.problems import Problem
 
-BEHAVIOURS = {"OCPP1.6": v16.BEHAVIOUR, "OCPP2.0.1": ocpp201.BEHAVIOUR}
+BEHAVIOURS = {"OCPP1.6": v16.BEHAVIOUR, "OCPP2.0.1": v201.BEHAVIOUR}
 VERSIONS = tuple(BEHAVIOURS)
 NOON = 1_795_360_000.0
 
