@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from threading import Lock
 from typing import Final
@@ -39,8 +39,11 @@ class Access(Enum):
 class Gate:
     """Reads tokens, and remembers for a moment the ones it has read. Threads may share it."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, secrets: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._secrets = secrets
+        self._clock = clock
         self._known: OrderedDict[str, tuple[float, Bearer]] = OrderedDict()
         self._guard = Lock()
 
@@ -53,7 +56,7 @@ class Gate:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("Send a token: Authorization: Bearer <token>.", code="token_missing")
-        now = time.monotonic()
+        now = self._clock()
         with self._guard:
             read_at, bearer = self._known.get(token, (-_REMEMBER_S, None))
         if bearer is not None and now - read_at < _REMEMBER_S:
