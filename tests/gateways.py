@@ -119,7 +119,7 @@ class Gateway:
         for process in find_leftovers(self.data):
             process.kill()
         if self.process is not None and self.process.stdout is not None:
-            self.process.stdout.close()
+            self.ends()
 
     def begins(self) -> Self:
         """Start it; does not wait."""
@@ -145,7 +145,9 @@ class Gateway:
     def ends(self) -> str:
         """Wait for its end; what it printed."""
         assert self.process is not None
-        self.output = self.process.communicate(timeout=PATIENCE_S)[0] or self.output
+        stdout = self.process.stdout
+        if stdout is not None and not stdout.closed:
+            self.output = self.process.communicate(timeout=PATIENCE_S)[0]
         return self.output
 
     def is_asked_to_stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -160,6 +162,8 @@ class Gateway:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def read_state(self) -> dict[str, Any]:
         """The state file."""

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 
@@ -26,6 +26,12 @@ class NodeCsms:
     def __init__(self, port: int) -> None:
         self.ws_url = f"ws://127.0.0.1:{port}/ocpp"
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def report(self, *, calls: bool = False) -> dict[str, Any]:
         """Sockets, overlaps, violations, counts; with every call when asked."""
@@ -80,6 +86,7 @@ def run_node_csms(heartbeat_s: int = 300) -> Iterator[NodeCsms]:
         line = process.stdout.readline().split()
         assert line[:1] == ["listening"], line
         try:
-            yield NodeCsms(int(line[1]))
+            with NodeCsms(int(line[1])) as csms:
+                yield csms
         finally:
             process.terminate()

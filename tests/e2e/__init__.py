@@ -1,0 +1,1 @@
+"""Whole gateways, real chargers, real CSMSs; nothing is faked here."""
