@@ -21,10 +21,11 @@ from app.embedded.environment import get_reachable
 from app.embedded.programs import Program
 from app.tokens import make_host_credential
 
-#: In the order in which they are listed to people.
-PARTS: Final = ("api", "link", "worker", "beat", "host", "flower")
+#: What orders need, in the order in which it is listed to people; the rest is started once these are ready.
+PARTS_AT_WORK: Final = ("api", "link", "worker", "host")
+PARTS_ASIDE: Final = ("beat", "flower")
 #: What `up --without` knows.
-OPTIONAL: Final = ("migrate", *PARTS)
+OPTIONAL: Final = ("migrate", *PARTS_AT_WORK, *PARTS_ASIDE)
 FLOWER_USER: Final = "gateway"
 
 # -P: a folder `app` in somebody's working folder is not ours.

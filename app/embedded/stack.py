@@ -19,7 +19,14 @@ from app.embedded.credentials import Keyring
 from app.embedded.environment import get_reachable, is_given, make_environment
 from app.embedded.folders import DataFolder, open_data_folder
 from app.embedded.locking import FolderLock, lock_folder
-from app.embedded.parts import FLOWER_USER, PARTS, make_guard, make_migration, make_parts
+from app.embedded.parts import (
+    FLOWER_USER,
+    PARTS_ASIDE,
+    PARTS_AT_WORK,
+    make_guard,
+    make_migration,
+    make_parts,
+)
 from app.embedded.ports import DEFAULTS, choose_ports
 from app.embedded.postgres import Postgres
 from app.embedded.programs import Program
@@ -121,8 +128,9 @@ class _Stack:
             data=self._folder.path,
             ports=self._ports,
         )
-        wanted = [name for name in PARTS if name not in self._options.without]
-        self._supervisor.start(*(parts[name] for name in wanted))
+        for stage in (PARTS_AT_WORK, PARTS_ASIDE):
+            wanted = [name for name in stage if name not in self._options.without]
+            self._supervisor.start(*(parts[name] for name in wanted))
 
     def _prepare_servers(self) -> list[Program]:
         """The servers that nobody else provides, ready to be started; their URLs go to the keyring."""
