@@ -99,18 +99,21 @@ class Charger:
         #: What the network does to frames; asked by whoever owns the socket.
         self.wire_faults: WireFaults | None = None
         self.outbox = Outbox()
-        self._out: list[Effect] = []
         #: Whether it was ever online in this process.
         self.been_online = False
+        self._out: list[Effect] = []
+        self._begin_unconnected()
+        self.reach(Moment.BORN, now)
+        if saved:
+            self._load(saved)
+
+    def _begin_unconnected(self) -> None:
         self._failures = 0
         self._opened_at = 0.0
         self._heard_at = 0.0
         self._pinged = False
         self._rebooting = False
         self._ended = False
-        self.reach(Moment.BORN, now)
-        if saved:
-            self._load(saved)
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -348,6 +351,16 @@ class Charger:
             self.state("connecting", "starting", {"attempts": self.attempts})
         self._out.append(Open())
 
+    def _reconnect(self, now: float) -> None:
+        """Connect, unless a wire fault keeps the CSMS away for now."""
+        away = self.wire_faults.refusal(now) if self.wire_faults is not None else 0.0
+        if away > 0:
+            self.attempts += 1
+            self.state_problem(Problem("network", "A wire fault refuses connections."))
+            self.set_timer("reconnect", now + away)
+        else:
+            self._open()
+
     def _pause(self, now: float) -> None:
         """Connect again after a pause: capped exponential, full jitter."""
         clocks = self.config.clocks
@@ -357,7 +370,7 @@ class Charger:
     def _fire(self, name: str, now: float) -> None:
         kind, _, argument = name.partition(":")
         if kind == "reconnect":
-            self._open()
+            self._reconnect(now)
         elif kind == "boot":
             registration.boot_due(self)
         elif kind == "heartbeat":

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from simulator.csms import Csms
 from simulator.host import Host
 from simulator.settings import Settings
 
@@ -255,6 +256,26 @@ async def running_host(gateway: GatewayLink, **changes: Any) -> AsyncIterator[Ho
     finally:
         host.stop()
         await running
+
+
+@contextlib.asynccontextmanager
+async def started_csms(interval_s: int = 100) -> AsyncIterator[Csms]:
+    csms = Csms(interval_s=interval_s)
+    await csms.start()
+    try:
+        yield csms
+    finally:
+        await csms.stop()
+
+
+async def linked(gateway: GatewayLink, times: int = 1) -> None:
+    await gateway.wait_for(lambda: gateway.is_linked and len(gateway.hellos) >= times)
+
+
+async def online(gateway: GatewayLink, csms: Csms, charger: str, identity: str) -> int:
+    session = await gateway.add(charger, make_config(csms.url, identity))
+    await gateway.wait_for(lambda: "online" in gateway.stages(charger))
+    return session
 
 
 def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
