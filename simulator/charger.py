@@ -96,8 +96,7 @@ class Charger:
         #: One object per behaviour that has a state, by its name.
         self.facets: dict[str, Any] = {}
         self.timers: dict[str, float] = {}
-        #: What the network does to frames; asked by whoever owns the socket.
-        self.wire_faults: WireFaults | None = None
+        self.wire_faults: WireFaults | None = None  # asked by whoever owns the socket
         self.outbox = Outbox()
         #: Whether it was ever online in this process.
         self.been_online = False
@@ -353,8 +352,8 @@ class Charger:
 
     def _reconnect(self, now: float) -> None:
         """Connect, unless a wire fault keeps the CSMS away for now."""
-        away = self.wire_faults.refusal(now) if self.wire_faults is not None else 0.0
-        if away > 0:
+        away = self.wire_faults.refusal(now) if self.wire_faults else 0.0
+        if away:
             self.attempts += 1
             self.state_problem(Problem("network", "A wire fault refuses connections."))
             self.set_timer("reconnect", now + away)

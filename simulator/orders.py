@@ -19,7 +19,6 @@ from simulator.sampling import parse_timestamp
 from simulator.station import Bay, Order, station_of
 from simulator.tokens import ACCEPTED, Entry, Known, UpdateStatus
 from simulator.transactions import End, Token
-from simulator.wire import WireFaults, WireFaultsInvalid, parse_wire_faults
 
 if TYPE_CHECKING:
     from simulator.behaviour import Behaviour, Command
@@ -299,16 +298,6 @@ def clear_fault(charger: Charger, command: Command, now: float) -> Mapping[str, 
     return _place(bay) | {"msg": f"The fault on connector {bay.id} is over.", "fault_type": code}
 
 
-def set_wire_faults(charger: Charger, command: Command, now: float) -> Mapping[str, Any]:
-    """wire_faults: what the network does to this charger's frames from now on; nothing ends it."""
-    try:
-        plan = parse_wire_faults(command.args)
-    except WireFaultsInvalid as invalid:
-        raise CommandRejected(str(invalid)) from None
-    charger.wire_faults = WireFaults(plan, now) if plan is not None else None
-    return {"active": plan is not None}
-
-
 _HANDLERS: Mapping[str, Callable[[Charger, Command, float], Mapping[str, Any] | None]] = {
     "plug_connector": plug,
     "unplug_connector": unplug,
@@ -323,7 +312,6 @@ _HANDLERS: Mapping[str, Callable[[Charger, Command, float], Mapping[str, Any] | 
     "clear_local_list": clear_list,
     "inject_fault": inject_fault,
     "clear_fault": clear_fault,
-    "wire_faults": set_wire_faults,
 }
 _PRESENTING: Mapping[str, Callable[[Charger, Command, Token, float], Mapping[str, Any] | None]] = {
     "start_transaction": start,

@@ -128,7 +128,10 @@ class Runner:
 
     def heard(self, text: str) -> None:
         """A frame from the CSMS."""
-        self._feed(self.charger.receive, text, self._now())
+        if self.charger.wire_faults is None:
+            self._feed(self.charger.receive, text, self._now())
+        else:
+            self._carry(text, ours=False)
 
     def ponged(self) -> None:
         """The CSMS answered a ping."""
@@ -216,8 +219,29 @@ class Runner:
 
     def _send(self, effect: Send) -> None:
         self._record("u", effect.action, effect.text)
-        if self._connection is not None:
+        if self._connection is None:
+            return
+        if self.charger.wire_faults is None:
             self._connection.send_text(effect.text)
+        else:
+            self._carry(effect.text, ours=True)
+
+    def _carry(self, text: str, *, ours: bool) -> None:
+        """Let the charger's wire faults decide what arrives of a frame, and when."""
+        faults, now = self.charger.wire_faults, self._now()
+        if faults is None:
+            return
+        for delivery in faults.deliveries(text, now, ours=ours):
+            delay = max(0.0, delivery.at - now)
+            self._host.loop.call_later(delay, self._arrive, self._connection, delivery.text, ours)
+
+    def _arrive(self, connection: CsmsConnection | None, text: str, ours: bool) -> None:
+        if connection is None or connection is not self._connection:
+            return  # lost with the connection that it was on
+        if ours:
+            connection.send_text(text)
+        else:
+            self._feed(self.charger.receive, text, self._now())
 
     def _hear(self, effect: Heard) -> None:
         self._record("d", effect.action, effect.text)

@@ -125,7 +125,8 @@ class WireFaults:
                 text = text[: len(text) // 2]
             if plan.slow_answer_s and _is_answer(text):
                 delay += plan.slow_answer_s
-        at = self._busy_until[ours] = max(self._busy_until[ours], now + delay)
+        # A microsecond apart, so that timers of equal frames cannot swap them.
+        at = self._busy_until[ours] = max(self._busy_until[ours] + 1e-6, now + delay)
         return [Delivery(at, text)] * (2 if doubled < plan.duplicate_rate else 1)
 
 

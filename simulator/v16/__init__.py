@@ -7,7 +7,7 @@ cache), `reservations`, `smart_charging`, `maintenance` (firmware, diagnostics, 
 `triggers`.
 """
 
-from simulator import keeping, orders, proxies, pulses
+from simulator import keeping, network, orders, proxies, pulses
 from simulator.ocpp16 import BEHAVIOUR
 from simulator.transactions import Token
 from simulator.v16 import (
@@ -40,4 +40,5 @@ __all__ = [
 pulses.install(BEHAVIOUR)
 keeping.install(BEHAVIOUR)
 orders.install(BEHAVIOUR, configuration.change, Token)
+network.install(BEHAVIOUR)
 proxies.install(BEHAVIOUR)

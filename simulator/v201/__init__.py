@@ -7,7 +7,7 @@ D), `reservations` (H), `smart_charging` (K), `maintenance` (L, N: firmware and 
 (N), `security` (A, M), `triggers` (F06), `customer` (N09, B09).
 """
 
-from simulator import keeping, orders, proxies, pulses
+from simulator import keeping, network, orders, proxies, pulses
 from simulator.ocpp201 import BEHAVIOUR
 from simulator.v201 import (
     authorization,
@@ -44,4 +44,5 @@ __all__ = [
 pulses.install(BEHAVIOUR)
 keeping.install(BEHAVIOUR)
 orders.install(BEHAVIOUR, variables.change, make_token)
+network.install(BEHAVIOUR)
 proxies.install(BEHAVIOUR)
