@@ -12,11 +12,14 @@ import os
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from app.errors import GatewayError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 #: Commands that decide for themselves where their data is.
 _INDEPENDENT: Final = ("up", "demo", "down", "status", "token", "backup", "restore")
@@ -94,8 +97,18 @@ def _adopt(data_dir: str | None) -> None:
 @main.command()
 @_data_dir
 @click.option("--host", default="127.0.0.1", envvar="GATEWAY_API_HOST", help="Address of the API.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Port of the API; 0: any free one.")
-@click.option("--link-port", type=click.IntRange(0, 65_535), help="Port that runtimes dial.")
+@click.option(
+    "--port",
+    envvar="GATEWAY_API_PORT",
+    type=click.IntRange(0, 65_535),
+    help="Port of the API; 0: any free one.",
+)
+@click.option(
+    "--link-port",
+    envvar="GATEWAY_LINK_PORT",
+    type=click.IntRange(0, 65_535),
+    help="Port that runtimes dial.",
+)
 @click.option("--flower-port", type=click.IntRange(0, 65_535), help="Port of Flower.")
 @click.option("--free-ports", is_flag=True, help="Any free port for what has no option.")
 @click.option(
@@ -208,7 +221,8 @@ def restore(data_dir: str | None, replace: bool, file: Path) -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option("--revision", metavar="WHY", help="Write a new migration instead; read it well.")
+def migrate(revision: str | None) -> None:
     """Bring the database to the newest schema."""
     from app.db import make_engine
     from app.settings import load_settings
@@ -216,7 +230,24 @@ def migrate() -> None:
 
     engine = make_engine(load_settings().database_url, statement_timeout_s=600, name="migrate")
     upgrade(engine)
+    if revision:
+        click.echo(f"Read it well: {_write_revision(engine, revision)}")
     engine.dispose()
+
+
+def _write_revision(engine: Engine, why: str) -> str:
+    """What `app.models` has and the migrated database lacks, as a new file in `migrations/versions`."""
+    from alembic import command
+    from alembic.script import Script, ScriptDirectory
+
+    from migrations import make_config
+
+    with engine.connect() as connection:
+        config = make_config(connection)
+        number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
+        made = command.revision(config, why, autogenerate=True, rev_id=f"{number:04}")
+    assert isinstance(made, Script)  # noqa: S101  # one head, one file
+    return str(made.path)
 
 
 @main.command()
