@@ -113,6 +113,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # it ships no t
                 return _serve(operation, view, path)
 
             page = describe(operation, answer=answer, example=example, errors=errors)
+            page["operationId"] = view.__name__
             self.add_url_rule(rule, view.__name__, self.doc(**page)(serve), methods=[method])
             return view
 
