@@ -117,6 +117,11 @@ def _adopt(data_dir: str | None) -> None:
     metavar="PART",
     help="Leave a part out (api, link, worker, beat, host, flower, migrate); repeatable.",
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(["local", "docker", "ecs", "ecs-standin"]),
+    help="Where new chargers run. Default: GATEWAY_RUNTIME, else local.",
+)
 @click.option("--verbose", is_flag=True, help="Show every program's log lines.")
 def up(data_dir: str | None, host: str, free_ports: bool, **options: Any) -> None:
     """Run the whole gateway here, with its own PostgreSQL and Valkey."""
@@ -141,6 +146,7 @@ def up(data_dir: str | None, host: str, free_ports: bool, **options: Any) -> Non
             host=host,
             ports=ports,
             without=frozenset(options["without"]),
+            runtime=options["runtime"],
             verbose=options["verbose"],
         ),
         click.echo,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from app.embedded.credentials import Keyring
+from app.embedded.elsewhere import STANDIN, make_standin
 from app.embedded.environment import get_reachable
 from app.embedded.programs import Program
 from app.tokens import make_host_credential
@@ -69,7 +70,7 @@ def make_parts(
 ) -> dict[str, Program]:
     """Every part by name."""
     host, link_host = environment["GATEWAY_API_HOST"], environment["GATEWAY_LINK_HOST"]
-    return {
+    parts = {
         "api": Program(
             "api",
             make_command("api"),
@@ -87,6 +88,15 @@ def make_parts(
         "host": _make_host(environment, keyring, link_secret, data),
         "flower": _make_flower(environment, keyring, ports["flower"]),
     }
+    if STANDIN in ports:
+        parts[STANDIN] = make_standin(
+            make_command("ecs-standin"),
+            environment,
+            keyring=keyring,
+            port=ports[STANDIN],
+            is_ready=_make_port_probe("127.0.0.1", ports[STANDIN]),
+        )
+    return parts
 
 
 def _make_host(

@@ -16,6 +16,7 @@ from typing import Final
 from app.embedded.binaries import place_binaries
 from app.embedded.children import ChildState
 from app.embedded.credentials import Keyring
+from app.embedded.elsewhere import STANDIN, apply_runtime
 from app.embedded.environment import get_reachable, is_given, make_environment
 from app.embedded.folders import DataFolder, open_data_folder
 from app.embedded.locking import FolderLock, lock_folder
@@ -53,6 +54,8 @@ class UpOptions:
     ports: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULTS))
     #: Parts that are not started; `migrate` leaves the schema as it is.
     without: frozenset[str] = frozenset()
+    #: One of `elsewhere.CHOICES`; None: what GATEWAY_RUNTIME says.
+    runtime: str | None = None
     #: Echo every line of every program.
     verbose: bool = False
     #: The organization of the token that is made for the person at the terminal.
@@ -89,9 +92,18 @@ class _Stack:
         self._ports = choose_ports(_select_ports(options), host=options.host)
         self._servers = self._prepare_servers()
         # Read back from where the programs read it, so that every mistake is told before anything starts.
+        given = frozenset(os.environ)
         self._environment = make_environment(
             os.environ, keyring=self._keyring, host=options.host, ports=self._ports
         )
+        if options.runtime:
+            self._environment = apply_runtime(
+                self._environment,
+                options.runtime,
+                given=given,
+                keyring=self._keyring,
+                ports=self._ports,
+            )
         os.environ.update(self._environment)
         self._settings = load_settings()
         echo = (lambda name, line: say(f"{name:<8} | {line}")) if options.verbose else None
@@ -128,8 +140,8 @@ class _Stack:
             data=self._folder.path,
             ports=self._ports,
         )
-        for stage in (PARTS_AT_WORK, PARTS_ASIDE):
-            wanted = [name for name in stage if name not in self._options.without]
+        for stage in ((STANDIN,), PARTS_AT_WORK, PARTS_ASIDE):
+            wanted = [name for name in stage if name not in self._options.without and name in parts]
             self._supervisor.start(*(parts[name] for name in wanted))
 
     def _prepare_servers(self) -> list[Program]:
@@ -167,7 +179,7 @@ class _Stack:
             link_url=self._settings.link_url,
             flower_url=f"http://127.0.0.1:{self._ports['flower']}" if has_flower else None,
             token_file=None,
-            runtime=self._settings.runtime,
+            runtime=self._options.runtime or self._settings.runtime,
             embedded=tuple(server.name for server in self._servers),
         )
 
@@ -206,4 +218,6 @@ class _Stack:
 def _select_ports(options: UpOptions) -> dict[str, int]:
     """The ports that will be used; what is left out needs none, but still gets a number."""
     wanted = {**DEFAULTS, **options.ports}
+    if options.runtime == "ecs-standin":
+        wanted[STANDIN] = 0
     return {name: 0 if name in options.without else port for name, port in wanted.items()}
