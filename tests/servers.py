@@ -278,8 +278,10 @@ class Postgres(_Server):
 
     def create(self, database: str, *, template: str = "template1") -> str:
         """Make a database as a copy of `template`; its URL."""
+        # Without fsync, copying files is five times as fast as copying blocks through the log.
+        order = f'CREATE DATABASE "{database}" TEMPLATE "{template}" STRATEGY FILE_COPY'
         with self.connect() as connection:
-            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"'.encode())
+            connection.execute(order.encode())
         return self.make_url(database)
 
     def drop(self, database: str) -> None:
