@@ -10,11 +10,14 @@ import math
 from typing import TYPE_CHECKING
 
 from simulator.meter import Offer, compose_offer
+from simulator.sampling import whole_wh
 from simulator.stacking import Limit
 from simulator.station import Bay, Station, station_of
 
 if TYPE_CHECKING:
     from simulator.charger import Charger
+
+_LEAST_WAIT_S = 0.01
 
 
 def refresh(charger: Charger, bay: Bay, now: float, trigger: str | None = None) -> None:
@@ -105,7 +108,7 @@ def show(charger: Charger, bay: Bay) -> None:
     soc = None if meter.soc is None else round(meter.soc * 100, 1)
     seen = (
         round(meter.power_w),
-        int(meter.energy_wh),
+        whole_wh(meter.energy_wh),
         bay.tx.shown_id if bay.tx is not None else None,
         soc,
     )
@@ -122,7 +125,8 @@ def _next_change(bay: Bay, limit: Limit, now: float) -> float:
         times.append(tx.ends_at)
     if tx.energy_goal_wh is not None:
         times.append(now + bay.meter.seconds_to(tx.begin_wh + tx.energy_goal_wh))
-    return min(times)
+    # Never at once again: a time that rounding left a hair short must not ring for ever.
+    return max(min(times), now + _LEAST_WAIT_S)
 
 
 def arm(charger: Charger, timer: str, bay: Bay, at: float) -> None:

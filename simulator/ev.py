@@ -22,6 +22,8 @@ DC_CURVE = ((0.0, 0.9), (0.1, 1.0), (0.5, 1.0), (0.8, 0.5), (1.0, 0.05))
 _HOUR = 3600.0
 #: Wh; nearer to the end of a piece than this counts as at it, since floats do not divide evenly.
 _NEAR = 1e-9
+#: Wh; a battery this close to full is full. Far more than a float of today's seconds can miss.
+_FULL = 1e-3
 #: W; less than this is nothing.
 _LEAST_W = 1e-3
 
@@ -64,7 +66,7 @@ class Ev:
     @property
     def is_full(self) -> bool:
         """Whether the battery takes no more."""
-        return self.model.battery_wh - self.energy_wh <= _NEAR
+        return self.model.battery_wh - self.energy_wh <= _FULL
 
     def power_w(self, offered_w: float) -> float:
         """What it draws right now when the station offers `offered_w`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simulator.behaviour import Moment
 from simulator.conclusions import arm, refresh, show
 from simulator.sampling import Cadence
 from simulator.sessions import end, forget_token, timeout, unplug
@@ -138,3 +139,4 @@ def install(behaviour: Behaviour) -> None:
         ("resume", on_resume),
     ):
         behaviour.timer(name)(handler)
+    behaviour.moment(Moment.ONLINE)(arm_aligned)

@@ -64,9 +64,14 @@ def _cut(value: float, digits: int) -> float:
     return math.floor(value * scale + 1e-6) / scale
 
 
+def whole_wh(value: float) -> int:
+    """A register as 1.6 shows it: meterStart, meterStop and the samples between cut alike."""
+    return int(_cut(value, 0))
+
+
 def _text(value: float, unit: str) -> str:
     if unit == "Wh":
-        return str(int(_cut(value, 0)))
+        return str(whole_wh(value))
     return f"{_cut(value, 2 if unit == 'A' else 1):g}"
 
 

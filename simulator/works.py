@@ -125,7 +125,7 @@ def on_firmware(charger: Charger, argument: str, now: float) -> None:
     status = update.advance(now, busy=station.is_busy)
     if status is not None:
         charger.happen("firmware_status", {"status": status})
-        if status == "Installed":
+        if status == "InstallRebooting":
             name = file_name(update.order.location)
             station.firmware_version = name[:50] or station.firmware_version
             charger.save()

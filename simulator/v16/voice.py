@@ -18,7 +18,7 @@ from simulator.connectors import Connector16
 from simulator.keys16 import Configuration
 from simulator.lifecycles import FirmwareUpdate, LogUpload
 from simulator.ocpp16 import BEHAVIOUR
-from simulator.sampling import meter_value, sampled_values16, thin
+from simulator.sampling import meter_value, sampled_values16, thin, whole_wh
 from simulator.station import Bay, Station, Terms, installed_firmware, is_crowded, station_of
 from simulator.tokens import Policy
 from simulator.transactions import UNKNOWN_ID, End, Token, Transaction
@@ -107,7 +107,7 @@ class Voice16:
         payload: dict[str, Any] = {
             "connectorId": bay.id,
             "idTag": tx.token.id,
-            "meterStart": int(tx.begin_wh),
+            "meterStart": whole_wh(tx.begin_wh),
             "timestamp": charger.timestamp(now),
         }
         if tx.reservation_id is not None:
@@ -124,7 +124,7 @@ class Voice16:
         """StopTransaction (4.10), with its samples where StopTxnSampledData asks for them."""
         payload: dict[str, Any] = {
             "transactionId": UNKNOWN_ID if tx.csms_id is None else tx.csms_id,
-            "meterStop": int(bay.meter.energy_wh),
+            "meterStop": whole_wh(bay.meter.energy_wh),
             "timestamp": charger.timestamp(now),
             "reason": why.value.reason16,
         }

@@ -101,9 +101,7 @@ class Bench:
         """A call from the CSMS; the payload of the answer."""
         self._ids += 1
         mark = len(self.effects)
-        self.take(
-            self.charger.receive(json.dumps([2, f"m{self._ids}", action, payload]), self.now)
-        )
+        self.take(self.charger.receive(json.dumps([2, f"m{self._ids}", action, payload]), self.now))
         for effect in self.effects[mark:]:
             if isinstance(effect, Send):
                 frame = json.loads(effect.text)
