@@ -68,10 +68,11 @@ class Judge:
 
 
 @contextmanager
-def run_judge(port: int = 0) -> Iterator[Judge]:
+def run_judge(port: int = 0, *, address: str = "127.0.0.1") -> Iterator[Judge]:
     """A CSMS on a port of this machine, ended with the block."""
+    arguments = ["csms", "--host", address, "--port", str(port), "--quiet"]
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "app.cli", "csms", "--port", str(port), "--quiet"],
+        [sys.executable, "-P", "-m", "app.cli", *arguments],
         env=make_environment(),
         stdout=subprocess.PIPE,
         text=True,

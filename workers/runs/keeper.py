@@ -73,11 +73,7 @@ class Keeper:
     def _loop(
         self, name: str, pause: float, bell: threading.Event, work: Callable[[], bool]
     ) -> None:
-        while True:
-            bell.wait(pause)
-            if self._stopped.is_set():
-                return
-            bell.clear()
+        while not self._is_stopped_after(pause, bell):
             try:
                 while work() and not self._stopped.is_set():
                     pass
@@ -85,6 +81,13 @@ class Keeper:
                 log.warning("keeper %s waits for the database: %s", name, type(error).__name__)
             except Exception:
                 log.exception("keeper %s failed and goes on", name)
+
+    def _is_stopped_after(self, pause: float, bell: threading.Event) -> bool:
+        """Sleep until the bell rings, `pause` seconds at most."""
+        bell.wait(pause)
+        if bell is not self._stopped:
+            bell.clear()
+        return self._stopped.is_set()
 
     def run_pass(self) -> bool:
         """One pass. Whether there may be more to do at once."""

@@ -128,11 +128,12 @@ def _render_health_check(settings: DockerSettings) -> dict[str, Any]:
 
 def _render_limits(settings: DockerSettings) -> dict[str, Any]:
     memory = settings.memory_mib * _MIB
-    binds = [f"{settings.ca_file}:{_CA_FILE}:ro"] if settings.ca_file else []
+    # As a mount, not a bind: of a bind whose source is missing the engine makes a folder.
+    ca_file = {"Type": "bind", "Source": settings.ca_file, "Target": _CA_FILE, "ReadOnly": True}
     return {
         "NetworkMode": settings.network or "bridge",
         "ExtraHosts": [f"{name}:{address}" for name, address in settings.hosts.items()],
-        "Binds": binds,
+        "Mounts": [ca_file] if settings.ca_file else [],
         "ReadonlyRootfs": True,
         "Tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,mode=1777,size=8m"},  # noqa: S108  # as above
         "CapDrop": ["ALL"],

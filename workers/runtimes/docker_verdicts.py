@@ -98,6 +98,12 @@ START_FAILED: Final = Verdict(
     RuntimeRejected,
     EndClass.PERMANENT,
 )
+MOUNT_MISSING: Final = Verdict(
+    "docker_mount_missing",
+    "A file that the container needs is not on the engine's machine.",
+    "Check GATEWAY_DOCKER_CA_FILE: it names a file there, not here.",
+    RuntimeRejected,
+)
 DISK_FULL: Final = Verdict(
     "docker_disk_full",
     "The disk of the Docker engine is full.",
@@ -163,6 +169,17 @@ LOST_ENGINE: Final = Verdict(
 CRASHED: Final = Verdict("runtime_crashed", "The simulator ended with an error.")
 REMOVED: Final = Verdict("runtime_lost", "The container was removed, not through this gateway.")
 
+_ENDS: Final[Mapping[int, Verdict]] = {
+    0: EXITED,
+    # The program is not there or cannot be executed; the init process says so, or the engine.
+    126: START_FAILED,
+    127: START_FAILED,
+    128: START_FAILED,
+    _SIGKILLED: KILLED,
+    _SIGTERMED: TERMINATED,
+    _ENGINE_LOST: LOST_ENGINE,
+}
+
 _ROOM: Final = (
     Row(0, "no space left on device|disk quota exceeded", DISK_FULL),
     Row(0, r"no available i?p?v?4? ?address|address pools? (is |are )?exhausted", NO_ADDRESS),
@@ -175,7 +192,7 @@ _CALL_ROWS: Final = (
     Row(0, "network .*not found|could not find.* network", NETWORK_MISSING),
     # "failed to create shim", "exec: ... no such file", "exec format error", a bind that is not there.
     Row(0, "oci runtime|failed to create shim|exec format error|executable file not", START_FAILED),
-    Row(400, "bind source path|invalid mount", START_FAILED),
+    Row(0, "bind source path|invalid mount", MOUNT_MISSING),
     Row(401, "", FORBIDDEN),
     Row(403, "", FORBIDDEN),
     Row(409, "name .*already in use", NAME_TAKEN),
@@ -189,7 +206,7 @@ _PULL_ROWS: Final = (
     Row(
         0,
         "unauthorized|authentication required|no basic auth|forbidden|requested access.*denied"
-        "|pull access denied|may require 'docker login'",
+        "|\\bdenied\\b|may require 'docker login'",
         IMAGE_DENIED,
     ),
     Row(0, "no matching manifest|does not match the (specified|detected)", IMAGE_WRONG),
@@ -254,7 +271,7 @@ def classify_end(state: Mapping[str, Any], log: str = "") -> End:
     """The final facts of a container that ended: `State` of its inspection, and the end of its output."""
     exit_code = int(state.get("ExitCode") or 0)
     error = str(state.get("Error") or "")
-    verdict = _find_end(state, exit_code, error)
+    verdict = OOM if state.get("OOMKilled") else _ENDS.get(exit_code, CRASHED)
     last_words = "" if verdict is EXITED else (log.strip().splitlines() or [""])[-1]
     parts = (
         verdict.message,
@@ -276,20 +293,6 @@ def classify_end(state: Mapping[str, Any], log: str = "") -> End:
             "log": log[-_TEXT_MAX:] or None,
         },
     )
-
-
-def _find_end(state: Mapping[str, Any], exit_code: int, error: str) -> Verdict:
-    if state.get("OOMKilled"):
-        return OOM
-    if error and exit_code in (126, 127, 128):
-        return START_FAILED
-    found = {
-        0: EXITED,
-        _SIGTERMED: TERMINATED,
-        _SIGKILLED: KILLED,
-        _ENGINE_LOST: LOST_ENGINE,
-    }
-    return found.get(exit_code, CRASHED)
 
 
 def describe_removed() -> End:
