@@ -103,6 +103,22 @@ def test_a_command_for_a_charger_that_no_link_holds_is_deferred_and_expires(
     world.until(lambda: _get_if(world, command_id, "expired"))
 
 
+def test_a_command_whose_session_died_is_unknown_at_once(
+    settings: Settings, sessions: sessionmaker[Session]
+) -> None:
+    settings = with_away(settings, 3600)
+    with make_world(settings, sessions) as world, RunningLink(settings) as link:
+        host = world.host(link).connects()
+        charger_id = world.create()
+        world.place(charger_id)
+        host.goes_online(host.is_given(charger_id))
+        world.until(lambda: world.charger(charger_id).stage == "online")
+        command_id = world.command(charger_id)
+        host.expect("command", id=command_id)
+        host.hangs_up()
+        world.until(lambda: _get_if(world, command_id, "failed"))
+
+
 def test_a_command_whose_session_died_is_unknown_and_never_sent_again(
     world: World, link: RunningLink, host: FakeRuntime, added: Added
 ) -> None:

@@ -68,13 +68,16 @@ def test_frames_are_stored_before_they_are_acknowledged(
     assert int(stored[0].at.timestamp() * 1000) == frames[0][3]
 
 
-def test_what_is_sent_twice_is_stored_once(world: World, host: FakeRuntime, added: Added) -> None:
+def test_what_is_sent_twice_is_stored_once(
+    world: World, link: RunningLink, host: FakeRuntime, added: Added
+) -> None:
     frames = [make_frame(added.charger_id, number) for number in (1, 2)]
     event = [added.charger_id, 1, 3, read_clock(), "connector_status", {"connector_id": 1}]
     for _ in range(2):
         host.expect("ack", batch=host.sends_records(frames=[*frames, *frames], events=[event]))
     assert [frame.number for frame in world.frames(added.charger_id)] == [1, 2]
     assert len(world.events(added.charger_id, "connector_status")) == 1
+    assert link.counters.lost == 0
 
 
 def test_what_was_not_acknowledged_may_come_again_over_a_new_line(
