@@ -12,7 +12,15 @@ from flask import Flask, Request, Response, g, request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.api import catalog, chargers, health, pages
+from app.api import (
+    catalog,
+    chargers,
+    health,
+    location_chargers,
+    locations,
+    pages,
+    templates,
+)
 from app.api.auth import Gate
 from app.api.call import Desk
 from app.api.errors import register_errors
@@ -29,7 +37,10 @@ from app.settings import Settings
 #: Every noun of the API, in the order of the docs.
 BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     chargers.blueprint,
+    locations.blueprint,
+    location_chargers.blueprint,
     catalog.blueprint,
+    templates.blueprint,
     health.blueprint,
 )
 

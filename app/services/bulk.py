@@ -18,6 +18,7 @@ from app.errors import (
     GatewayError,
     InvalidField,
     InvalidOrder,
+    JobNotFound,
     NotAllowedNow,
     UnknownBrand,
     UnknownModel,
@@ -96,8 +97,8 @@ def order(
     """
     place = hold(session, organization_id, location_id)
     total = sum(len(group.chosen) + group.drawn for group in groups)
-    if total > MAX_ORDER:
-        raise InvalidField(f"One order may ask for {MAX_ORDER} chargers.", loc=("body",))
+    if not 1 <= total <= MAX_ORDER:
+        raise InvalidField(f"One order may ask for 1 to {MAX_ORDER} chargers.", loc=("body",))
     for group in groups:
         _check_template(policy, group)
     policy.quota.take(session, organization_id, total)
@@ -250,6 +251,14 @@ class _Order:
 
 def _fail(identity: str, message: str, code: str) -> dict[str, Any]:
     return {"identity": identity, "error": message, "code": code}
+
+
+def read_id(text: str) -> uuid.UUID:
+    """The id of a job. Raises `JobNotFound` when it cannot be one."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise JobNotFound("No job with this id at this location.") from None
 
 
 def cancel(

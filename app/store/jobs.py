@@ -8,7 +8,7 @@ always what became of its newest child. Lock order: jobs, chargers, runs.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.errors import JobNotFound
 from app.jobs import Hint
 from app.lifecycle import Event, Status, move
-from app.models import Job
+from app.models import Charger, Job
 from app.store import hints
 
 _CANCELLED: Final = {
@@ -133,6 +133,15 @@ def count(session: Session, job: Job) -> Progress:
         return Progress(job.total, created, job.total - created, 0)
     row = session.execute(_COUNT, {"job_id": job.id}).one()
     return Progress(job.total, row.ready, job.total - row.ready - row.pending, row.pending)
+
+
+def list_created(session: Session, job: Job) -> Sequence[Charger]:
+    """The chargers that an ended job brought up and that are still there, in the order of the request."""
+    if not job.results or not job.results["created"]:
+        return []
+    query = select(Charger).where(Charger.job_id == job.id, Charger.deleted_at.is_(None))
+    created = set(job.results["created"])
+    return [row for row in session.scalars(query.order_by(Charger.id)) if row.id in created]
 
 
 def conclude(session: Session, job_id: uuid.UUID) -> None:

@@ -111,6 +111,13 @@ def test_bodies_are_bounded_however_they_are_transferred(server: Server) -> None
     assert small.status_code == 202
 
 
+def test_a_delete_may_name_a_thousand_chargers(server: Server) -> None:
+    wanted = [f"dep-{number:032x}" for number in range(1000)]
+    path = "/ocpp/locations/4090477f-a416-4515-a302-97aa344a0a2a/chargers"
+    answer = server.client.delete(path, params={"charger_ids": wanted})
+    assert (answer.status_code, answer.json()["code"]) == (404, "location_not_found")
+
+
 def test_the_access_log_is_json_without_queries_and_tokens(server: Server) -> None:
     answer = server.client.get(
         "/ocpp/chargers/a%0Ab%22/status?wait=1&key=hunter2", headers={"X-Request-Id": "seen-1"}

@@ -47,11 +47,9 @@ _DESCRIBED: Final = {
 }
 
 
-class _Hardware(Body):
-    """What an order and an update have in common."""
+class Secured(Body):
+    """How the charger proves to its CSMS who it is."""
 
-    location_id = Text(least=1, metadata={"description": "A location of the organization."})
-    location_name = Name(metadata={"example": "Depot North"})
     security_profile = Int(least=0, most=2, metadata=_DESCRIBED["profile"])
     authorization_key = Text(
         least=1,
@@ -60,6 +58,13 @@ class _Hardware(Body):
         load_only=True,
         metadata=_DESCRIBED["key"],
     )
+
+
+class _Hardware(Secured):
+    """What an order and an update have in common."""
+
+    location_id = Text(least=1, metadata={"description": "A location of the organization."})
+    location_name = Name(metadata={"example": "Depot North"})
 
 
 class ChargerCreate(_Hardware):
