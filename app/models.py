@@ -36,8 +36,9 @@ class Base(DeclarativeBase):
     type_annotation_map = {
         str: Text,
         datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        list[dict[str, Any]]: JSONB,
+        # None is SQL NULL, not the JSON value null: `IS NULL` means what it says.
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[dict[str, Any]]: JSONB(none_as_null=True),
         list[str]: ARRAY(Text),
         uuid.UUID: Uuid,
     }
