@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -175,12 +176,34 @@ def demo(url: str | None, token: str | None, csms: str | None) -> None:
 
 @main.command()
 @_data_dir
-def down(data_dir: str | None) -> None:
+@click.option(
+    "--runtimes",
+    type=click.Choice(["keep", "stop"]),
+    help="What becomes of containers and tasks. Default: you are asked; without a terminal, keep.",
+)
+def down(data_dir: str | None, runtimes: str | None) -> None:
     """Stop the gateway that runs on a data folder; the data is kept."""
     from app.embedded.folders import find_data_folder
-    from app.embedded.shutdown import stop_gateway
+    from app.embedded.shutdown import count_elsewhere, stop_gateway
 
-    stop_gateway(find_data_folder(data_dir), click.echo)
+    data = find_data_folder(data_dir)
+    if runtimes is None:
+        _adopt(data_dir)
+        runtimes = _ask_about_runtimes(count_elsewhere(data))
+    stop_gateway(data, click.echo, evacuates=runtimes == "stop")
+
+
+def _ask_about_runtimes(elsewhere: dict[str, int]) -> str:
+    """`keep` or `stop`."""
+    if not elsewhere:
+        return "keep"
+    counted = ", ".join(f"{number} on {provider}" for provider, number in elsewhere.items())
+    click.echo(f"Chargers go on elsewhere while the gateway is down: {counted}.")
+    if not sys.stdin.isatty():
+        click.echo("They are kept; --runtimes stop ends them too.")
+        return "keep"
+    stops = click.confirm("End them too? They come back with the gateway.", default=False)
+    return "stop" if stops else "keep"
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Commands that this package adds to `gateway`: worker, beat, adopt."""
+"""Commands that this package adds to `gateway`: worker, beat, adopt, evacuate."""
 
 from __future__ import annotations
 
@@ -51,4 +51,19 @@ def adopt() -> None:
         click.echo(f"The database was {former or 'nobody'}'s and is now {settings.install_id}'s.")
 
 
-commands = [worker, beat, adopt]
+@click.command()
+@click.option("--patience", default=120.0, show_default=True, help="Seconds to wait for the ends.")
+def evacuate(patience: float) -> None:
+    """End the containers and tasks of this installation; they come back with the gateway."""
+    from workers import evacuation
+    from workers.runs.context import get_context
+    from workers.runtimes.base import RuntimeTrouble
+
+    try:
+        ended = evacuation.evacuate(get_context(), patience_s=patience)
+    except (RuntimeTrouble, TimeoutError) as trouble:
+        raise click.ClickException(str(trouble)) from trouble
+    click.echo(f"Ended {ended} runtimes that lived elsewhere.")
+
+
+commands = [worker, beat, adopt, evacuate]

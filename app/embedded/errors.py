@@ -64,6 +64,12 @@ class NotRunning(GatewayError):
     code = "not_running"
 
 
+class CannotStop(GatewayError):
+    """The gateway was asked to stop and did not."""
+
+    code = "cannot_stop"
+
+
 class DemoFailed(GatewayError):
     """The demonstration did not reach its end."""
 

@@ -60,6 +60,11 @@ def make_migration(environment: Mapping[str, str]) -> Program:
     return Program("migrate", make_command("migrate"), environment, ready_s=600)
 
 
+def make_evacuation(environment: Mapping[str, str]) -> Program:
+    """Ends what lives elsewhere, before the servers stop."""
+    return Program("evacuate", make_command("evacuate"), environment, ready_s=180)
+
+
 def make_parts(
     environment: Mapping[str, str],
     *,

@@ -18,12 +18,14 @@ from app.embedded.children import ChildState
 from app.embedded.credentials import Keyring
 from app.embedded.elsewhere import STANDIN, apply_runtime
 from app.embedded.environment import get_reachable, is_given, make_environment
+from app.embedded.errors import ProgramFailed
 from app.embedded.folders import DataFolder, open_data_folder
 from app.embedded.locking import FolderLock, lock_folder
 from app.embedded.parts import (
     FLOWER_USER,
     PARTS_ASIDE,
     PARTS_AT_WORK,
+    make_evacuation,
     make_guard,
     make_migration,
     make_parts,
@@ -124,6 +126,8 @@ class _Stack:
             self._supervisor.run()
             self._say("Stopping.")
             self._set_phase("stopping")
+            if self._supervisor.evacuates:
+                self._evacuate()
         self._say("Stopped; the data is kept.")
 
     def _start(self) -> None:
@@ -143,6 +147,14 @@ class _Stack:
         for stage in ((STANDIN,), PARTS_AT_WORK, PARTS_ASIDE):
             wanted = [name for name in stage if name not in self._options.without and name in parts]
             self._supervisor.start(*(parts[name] for name in wanted))
+
+    def _evacuate(self) -> None:
+        """End the runtimes that live elsewhere, while nothing runs that would bring them back."""
+        self._supervisor.stop(keep=("guard", "postgres", "valkey", STANDIN))
+        try:
+            self._supervisor.run_once(make_evacuation(self._environment))
+        except (ProgramFailed, StopRequested) as failure:
+            self._say(f"Not every runtime elsewhere was ended: {failure}")
 
     def _prepare_servers(self) -> list[Program]:
         """The servers that nobody else provides, ready to be started; their URLs go to the keyring."""

@@ -12,7 +12,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final
@@ -52,6 +52,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._reader, self._writer = socket.socketpair()
         self._stops = 0
+        #: Somebody asked, with SIGUSR1, that runtimes elsewhere end too.
+        self.evacuates = False
         self._restore: list[tuple[signal.Signals, Any]] = []
 
     def __enter__(self) -> Supervisor:
@@ -59,9 +61,10 @@ class Supervisor:
             sock.setblocking(False)
         self._selector.register(self._reader, selectors.EVENT_READ, _WAKE)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in (*_STOP_SIGNALS, signal.SIGCHLD):
-            handler = _ignore if number == signal.SIGCHLD else self._note_stop
+        handlers = dict.fromkeys(_STOP_SIGNALS, self._note_stop)
+        for number, handler in {**handlers, signal.SIGUSR1: self._note_evacuation}.items():
             self._restore.append((number, signal.signal(number, handler)))
+        self._restore.append((signal.SIGCHLD, signal.signal(signal.SIGCHLD, _ignore)))
         return self
 
     def __exit__(
@@ -113,9 +116,11 @@ class Supervisor:
         self._begin(child)
         deadline = time.monotonic() + program.ready_s
         try:
+            stops = self._stops
             while not child.has_ended():
                 self._turn(_POLL_S)
-                self._require_no_stop()
+                if self._stops > stops:
+                    raise StopRequested
                 if time.monotonic() > deadline:
                     raise ProgramFailed(f"{program.name} took longer than {program.ready_s:g} s.")
             how = self._put_away(child)
@@ -126,7 +131,7 @@ class Supervisor:
             child.log.close()
 
     def run(self) -> None:
-        """Watch until SIGTERM, SIGINT or SIGHUP; restart what ends."""
+        """Watch until SIGTERM, SIGINT, SIGHUP or SIGUSR1; restart what ends."""
         while not self._stops:
             planned = [c.start_at for c in self._list_children() if c.start_at is not None]
             pause = max(0.0, min(planned) - time.monotonic()) if planned else None
@@ -137,9 +142,12 @@ class Supervisor:
                 elif child.start_at is not None and child.start_at <= time.monotonic():
                     self._restart(child)
 
-    def stop(self) -> None:
-        """End every child, the last stage first. A second signal meanwhile kills them at once."""
-        while self._stages:
+    def stop(self, *, keep: Collection[str] = ()) -> None:
+        """End every child, the last stage first. A second signal meanwhile kills them at once.
+
+        Stops before the newest stage that has a program named in `keep`.
+        """
+        while self._stages and not any(c.program.name in keep for c in self._stages[-1]):
             stage = self._stages[-1]
             for child in stage:
                 child.start_at = None
@@ -252,6 +260,10 @@ class Supervisor:
 
     def _note_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stops += 1
+
+    def _note_evacuation(self, number: int, frame: FrameType | None) -> None:
+        self.evacuates = True
+        self._note_stop(number, frame)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

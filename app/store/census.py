@@ -17,6 +17,8 @@ class Census:
     by_status: Mapping[str, int]
     by_stage: Mapping[str, int]
     active_runs: int
+    #: Runtimes that are not gone and do not live in our own host process, by provider.
+    elsewhere: Mapping[str, int]
 
 
 def take(session: Session) -> Census:
@@ -33,4 +35,10 @@ def take(session: Session) -> Census:
         by_status[status] = by_status.get(status, 0) + number
         by_stage[stage] = by_stage.get(stage, 0) + number
     active = session.scalar(text("SELECT count(*) FROM runs WHERE status = 'active'"))
-    return Census(by_status, by_stage, int(active or 0))
+    elsewhere = session.execute(
+        text(
+            """SELECT provider, count(*) FROM runtimes
+               WHERE state <> 'gone' AND provider <> 'local' GROUP BY provider"""
+        )
+    )
+    return Census(by_status, by_stage, int(active or 0), {row[0]: row[1] for row in elsewhere})

@@ -169,9 +169,10 @@ def test_a_killed_gateway_leaves_nothing_and_its_chargers_come_back() -> None:
             again.comes_up()
             eventually(lambda: judge.count_boots("CP-BACK") > boots, "the charger is back")
 
-            stopped = run_gateway("down", "--data-dir", str(data))
+            stopped = run_gateway("down", "--data-dir", str(data), "--runtimes", "stop")
 
             assert stopped.returncode == 0, stopped.stderr
+            assert "Ended 0 runtimes" in (data / "logs" / "evacuate.log").read_text()
             assert again.list_processes() == []
         said = again.ends()
         for line in ("The gateway is up:", "API token:", "Logs:", "  curl -H "):
