@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.errors import GatewayError
+from app.errors import DependencyDown, GatewayError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -253,12 +253,16 @@ def restore(data_dir: str | None, replace: bool, file: Path) -> None:
 @click.option("--revision", metavar="WHY", help="Write a new migration instead; read it well.")
 def migrate(revision: str | None) -> None:
     """Bring the database to the newest schema."""
-    from app.db import make_engine
+    from app.db import DatabaseAway, make_engine
     from app.settings import load_settings
     from migrations import upgrade
 
     engine = make_engine(load_settings().database_url, statement_timeout_s=600, name="migrate")
-    upgrade(engine)
+    try:
+        upgrade(engine)
+    except DatabaseAway as error:
+        why = str(getattr(error, "orig", error)).splitlines()[0]
+        raise DependencyDown(f"The database does not answer: {why}") from error
     if revision:
         click.echo(f"Read it well: {_write_revision(engine, revision)}")
     engine.dispose()
