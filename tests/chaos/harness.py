@@ -15,14 +15,20 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
 from tests.chaos.faults import ROUND, Faults
-from tests.chaos.invariants import check_all, check_settled, describe, measure_recovery
+from tests.chaos.invariants import (
+    Finding,
+    check_all,
+    check_settled,
+    describe,
+    measure_recovery,
+)
 from tests.chaos.traffic import Traffic
-from tests.gateways import Gateway, make_data_folder, make_environment, run_gateway
+from tests.gateways import Gateway, eventually, make_data_folder, make_environment, run_gateway
 from tests.judges import Judge, run_judge
 from tests.servers import Valkey, make_folder
 
@@ -45,6 +51,7 @@ class Chaos:
 
     def run(self) -> bool:
         """Order, hurt, settle, judge. Whether everything held."""
+        calm = self._measure_calm()
         traffic = self._make_traffic()
         began = time.monotonic()
         traffic.start()
@@ -56,7 +63,7 @@ class Chaos:
         print(f"{traffic.placed} orders on {len(traffic.wishes)} chargers in "
               f"{time.monotonic() - began:.0f} s; answers: {dict(traffic.counts)}")  # fmt: skip
         self._settle(traffic)
-        return self._judge(traffic)
+        return self._judge(traffic, calm)
 
     def _make_traffic(self) -> Traffic:
         tokens = {name: self._make_token(name) for name in _ORGANIZATIONS}
@@ -66,7 +73,8 @@ class Chaos:
             self.judge.ws_url,
             self.seed,
             self.orders,
-            pace_s=4 * self.faults * self.pause_s / self.orders,
+            # Orders go on for about as long as the faults do: some last, and the two long ones take 80 s.
+            pace_s=4 * (self.faults * (self.pause_s + 3.5) + 80) / self.orders,
         )
 
     def _make_token(self, organization: str) -> str:
@@ -110,10 +118,37 @@ class Chaos:
                 late = check_settled(database, traffic.wishes)
         print(f"settled {time.monotonic() - began:.0f} s after the last order; {len(late)} late")
 
-    def _judge(self, traffic: Traffic) -> bool:
+    def _measure_calm(self) -> Finding:
+        """Messages of undisturbed orders: one for each step, and one more for the wait that parks."""
+        calm = Traffic(
+            self._read_base_url,
+            {"calm": self._make_token("calm")},
+            self.judge.ws_url,
+            self.seed,
+            target=20,
+            prefix="calm",
+        )
+        before = self._count_messages()
+        calm.creates_only()
+        with self.gateway.connect() as database:
+            eventually(lambda: not check_settled(database, calm.wishes), "the calm orders settle")
+            (steps,) = database.execute("SELECT count(*) FROM run_steps").fetchone() or (0,)
+        ratio = (self._count_messages() - before) / (steps + len(calm.wishes))
+        calm.deletes_all()
+        with self.gateway.connect() as database:
+            eventually(lambda: not check_settled(database, calm.wishes), "the calm orders end")
+        name = "messages are at most 1.2 times the steps of undisturbed orders"
+        return Finding(name, ratio <= 1.2, f"{ratio:.2f} per step or park, {steps} steps")
+
+    def _count_messages(self) -> int:
+        with self.broker.connect() as broker:
+            stats: Any = broker.info("commandstats")
+        return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
+
+    def _judge(self, traffic: Traffic, calm: Finding) -> bool:
         time.sleep(3)
         with self.gateway.connect() as database:
-            findings = check_all(database, self.judge, traffic.wishes)
+            findings = [calm, *check_all(database, self.judge, traffic.wishes)]
             times = measure_recovery(database, [moment for moment, _ in self.done])
         for finding in findings:
             print(

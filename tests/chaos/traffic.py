@@ -44,6 +44,7 @@ class Traffic:
     seed: int
     target: int
     pace_s: float = 0.0
+    prefix: str = "X"
     wishes: list[Wish] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     slowest_ms: float = 0.0
@@ -61,6 +62,19 @@ class Traffic:
         """Begin to order."""
         for thread in self._threads:
             thread.start()
+
+    def creates_only(self) -> None:
+        """Every order is a create, one after another."""
+        chance = random.Random(self.seed)
+        with httpx.Client(timeout=15) as client:
+            for number in range(self.target):
+                self.wishes.append(self._create(client, chance, f"{self.prefix}-{number}"))
+
+    def deletes_all(self) -> None:
+        """Take every charger away again."""
+        with httpx.Client(timeout=15) as client:
+            for wish in self.wishes:
+                self._delete(client, wish)
 
     def join(self) -> None:
         """Wait until every order is accepted."""
@@ -96,7 +110,7 @@ class Traffic:
     ) -> None:
         alive = [wish for wish in mine if wish.state != "deleted"]
         if not alive or chance.random() < 0.4:
-            mine.append(self._create(client, chance, f"X{number}-{len(mine)}"))
+            mine.append(self._create(client, chance, f"{self.prefix}{number}-{len(mine)}"))
             self.wishes.append(mine[-1])
             return
         wish = chance.choice(alive)
