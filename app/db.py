@@ -54,6 +54,7 @@ def make_engine(
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=False,
         pool_use_lifo=True,
+        hide_parameters=True,  # errors are logged; frames and passwords are not
         json_serializer=_dump,
         json_deserializer=orjson.loads,
         connect_args={

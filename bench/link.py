@@ -84,58 +84,67 @@ def measure(
     sessions: sessionmaker[Session], postgres: Postgres, options: argparse.Namespace
 ) -> None:
     """Bring up the chargers, let them idle, print."""
-    with contextlib.ExitStack() as stack:
-        settings = {
-            "GATEWAY_DATABASE_URL": postgres.make_url("bench"),
-            "GATEWAY_BROKER_URL": options.broker_url,
-            "GATEWAY_JWT_SECRETS": f"k:{_SECRET}",
-            "GATEWAY_LINK_SECRET": _SECRET,
-            "GATEWAY_INSTALL_ID": "bench",
-            "GATEWAY_LINK_PORT": str(_LINK_PORT),
-        }
-        start = (
-            "from app.link import run; from app.settings import load_settings; run(load_settings())"
-        )
-        link = stack.enter_context(run_program("-c", start, **settings))
-        csms_argv = ["-m", "simulator", "csms", "--port", str(_CSMS_PORT), "--interval", "10"]
-        stack.enter_context(run_program(*csms_argv, "--quiet"))
+    with run_link(postgres, options.broker_url) as link, run_csms():
         began = time.monotonic()
-        host = stack.enter_context(
-            run_program(
-                *("-m", "simulator", "host"),
-                SIMULATOR_LINK_URL=f"ws://127.0.0.1:{_LINK_PORT}/link",
-                SIMULATOR_TOKEN=make_host_credential(_SECRET, "h1"),
-                SIMULATOR_STATE_DIR=options.folder,
-                SIMULATOR_LOG_LEVEL="WARNING",
-            )
-        )
-        while count_online(sessions) < options.chargers:
-            time.sleep(0.2)
-        print(f"all {options.chargers} online after {time.monotonic() - began:.1f} s")
-        database = psutil.Process(postgres.pid)
-        names = ("link", "host", "PostgreSQL")
-        print_cpu("to come online", names, read_cpu(link, host, database), 1)
-        before = read_cpu(link, host, database)
-        with sessions() as session:
-            since = session.scalar(text("SELECT clock_timestamp()"))
-        time.sleep(options.seconds)
-        used = [
-            now - then for now, then in zip(read_cpu(link, host, database), before, strict=True)
-        ]
-        print_cpu("of each second, idle", names, used, options.seconds)
-        with sessions() as session:
-            count, (p50, p99, most) = session.execute(text(_LATENCY), {"since": since}).one()
-        print(
-            f"{count} frames: p50 {p50:.3f} s, p99 {p99:.3f} s, longest {most:.3f} s (aim: p99 < 2 s)"
-        )
-        print(f"link: {link.memory_info().rss / 2**20:.0f} MiB resident")
+        with run_host(options.folder) as host:
+            while count_online(sessions) < options.chargers:
+                time.sleep(0.2)
+            print(f"all {options.chargers} online after {time.monotonic() - began:.1f} s")
+            processes = (link, host, psutil.Process(postgres.pid))
+            print_cpu("to come online", read_cpu(*processes), 1)
+            before = read_cpu(*processes)
+            with sessions() as session:
+                since = session.scalar(text("SELECT clock_timestamp()"))
+            time.sleep(options.seconds)
+            used = [now - then for now, then in zip(read_cpu(*processes), before, strict=True)]
+            print_cpu("of each second, idle", used, options.seconds)
+            print(f"link: {link.memory_info().rss / 2**20:.0f} MiB resident")
+    with sessions() as session:
+        count, (p50, p99, most) = session.execute(text(_LATENCY), {"since": since}).one()
+    print(
+        f"{count} frames: p50 {p50:.3f} s, p99 {p99:.3f} s, longest {most:.3f} s (aim: p99 < 2 s)"
+    )
     began = time.monotonic()
     with sessions.begin() as session:
         rows = session.execute(text(_FLOOR)).rowcount  # type: ignore[attr-defined]
     print(f"floor: {rows} rows by one bare INSERT in {time.monotonic() - began:.3f} s")
 
 
-def print_cpu(when: str, names: tuple[str, ...], seconds: list[float], over: float) -> None:
+def run_link(
+    postgres: Postgres, broker_url: str
+) -> contextlib.AbstractContextManager[psutil.Process]:
+    """`app.link` as a program."""
+    return run_program(
+        "-c",
+        "from app.link import run; from app.settings import load_settings; run(load_settings())",
+        GATEWAY_DATABASE_URL=postgres.make_url("bench"),
+        GATEWAY_BROKER_URL=broker_url,
+        GATEWAY_JWT_SECRETS=f"k:{_SECRET}",
+        GATEWAY_LINK_SECRET=_SECRET,
+        GATEWAY_INSTALL_ID="bench",
+        GATEWAY_LINK_PORT=str(_LINK_PORT),
+    )
+
+
+def run_csms() -> contextlib.AbstractContextManager[psutil.Process]:
+    """The strict CSMS as a program."""
+    argv = ("-m", "simulator", "csms", "--port", str(_CSMS_PORT), "--interval", "10", "--quiet")
+    return run_program(*argv)
+
+
+def run_host(folder: str) -> contextlib.AbstractContextManager[psutil.Process]:
+    """The simulator's host process."""
+    return run_program(
+        *("-m", "simulator", "host"),
+        SIMULATOR_LINK_URL=f"ws://127.0.0.1:{_LINK_PORT}/link",
+        SIMULATOR_TOKEN=make_host_credential(_SECRET, "h1"),
+        SIMULATOR_STATE_DIR=folder,
+        SIMULATOR_LOG_LEVEL="WARNING",
+    )
+
+
+def print_cpu(when: str, seconds: list[float], over: float) -> None:
+    names = ("link", "host", "PostgreSQL")
     figures = ", ".join(
         f"{name} {used / over:.3f} s" for name, used in zip(names, seconds, strict=True)
     )

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import orjson
@@ -20,7 +23,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from app.catalog import load_catalog
-from app.db import make_engine, make_sessions
+from app.db import DatabaseAway, make_engine, make_sessions
 from app.errors import GatewayError
 from app.link import wire
 from app.link.context import CONTROL_THREADS, DOOR_THREADS, Clocks, Context
@@ -48,7 +51,7 @@ _MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 
 
 class LinkFailed(GatewayError):
-    """A part of the link ended that has to work for ever; whoever supervises it starts it again."""
+    """The link cannot begin to work, or a part of it ended by mistake; its supervisor starts it again."""
 
     code = "link_failed"
 
@@ -95,7 +98,17 @@ class LinkServer:
             lambda payload: loop.call_soon_threadsafe(self._lookout.ring, payload),
             lambda: loop.call_soon_threadsafe(self._lookout.ring_everything),
         )
-        self._server: Server = await serve(
+        self._server = await self._listen()
+        self._writer.start()
+        self._doorbell.start()
+        for work in (self._control.run(), self._lookout.run(), self._lookout.touch()):
+            task = loop.create_task(work)
+            task.add_done_callback(lambda _: self.has_failed.set())
+            self._tasks.append(task)
+
+    async def _listen(self) -> Server:
+        context = self.context
+        return await serve(
             self._handle,
             context.settings.link_host,
             context.settings.link_port,
@@ -109,12 +122,6 @@ class LinkServer:
             server_header=None,
             logger=_socket_log,
         )
-        self._writer.start()
-        self._doorbell.start()
-        for work in (self._control.run(), self._lookout.run(), self._lookout.touch()):
-            task = loop.create_task(work)
-            task.add_done_callback(lambda _: self.has_failed.set())
-            self._tasks.append(task)
 
     @property
     def port(self) -> int:
@@ -134,15 +141,20 @@ class LinkServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._doors.close()
-        await loop.run_in_executor(None, self._writer.close, context.clocks.farewell_s)
-        await loop.run_in_executor(None, self._doorbell.close)
-        await loop.run_in_executor(None, self._leave)
+        farewell = ThreadPoolExecutor(1, "link-farewell")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3 * context.clocks.farewell_s):
+                await loop.run_in_executor(farewell, self._leave)
+        farewell.shutdown(wait=False)
 
     def _leave(self) -> None:
-        with contextlib.suppress(Exception), self.context.database.begin() as transaction:
-            links.close(transaction, self.context.link_id)
-        self.context.doors.shutdown(cancel_futures=True)
-        self.context.control.shutdown(cancel_futures=True)
+        context = self.context
+        self._writer.close(context.clocks.farewell_s)
+        self._doorbell.close()
+        with contextlib.suppress(*DatabaseAway), context.database.begin() as transaction:
+            links.close(transaction, context.link_id)
+        context.doors.shutdown(wait=False, cancel_futures=True)
+        context.control.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
         self._writer_engine.dispose()
 
@@ -262,12 +274,16 @@ class LinkServer:
 
 async def _serve(settings: Settings) -> None:
     server = LinkServer(settings)
+    address = f"{settings.link_host}:{settings.link_port}"
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
-    await server.start()
-    log.info("link listens on port %d", server.port)
+    try:
+        await server.start()
+    except OSError as error:
+        raise LinkFailed(f"The link cannot listen on {address}: {error.strerror}.") from None
+    log.info("link listens on %s", address)
     waits = [loop.create_task(event.wait()) for event in (ended, server.has_failed)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     failed = server.has_failed.is_set()
@@ -279,3 +295,9 @@ async def _serve(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; the runtimes are told to come back (close code 1012)."""
     asyncio.run(_serve(settings))
+    waiting = [one for one in threading.enumerate() if one.name.startswith("link-")]
+    if waiting:
+        # They wait for a database that does not answer; the interpreter would wait for them.
+        log.warning("%d threads were left behind", len(waiting))
+        logging.shutdown()
+        os._exit(0)

@@ -73,7 +73,8 @@ class Writer:
         self._queue.put(None)
         self._thread.join(timeout_s)
         self._closing.set()
-        self._thread.join()
+        # A statement that a frozen database never answers cannot be waited for.
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         ended = False

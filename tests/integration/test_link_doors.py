@@ -15,7 +15,8 @@ from websockets.exceptions import InvalidStatus
 from app.db import make_engine, make_sessions
 from app.settings import Settings
 from migrations import upgrade
-from tests.link_world import CLOCKS, FakeRuntime, RunningLink, World, make_world
+from tests.link_runtime import CLOCKS, FakeRuntime, RunningLink
+from tests.link_world import World, make_world
 from tests.servers import Postgres, make_folder
 
 

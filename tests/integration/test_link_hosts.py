@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.processes import describe_machine
 from app.settings import Settings
-from tests.link_world import RunningLink, World, make_world, with_away
+from tests.link_runtime import RunningLink
+from tests.link_world import World, make_world, with_away
 
 
 @pytest.fixture

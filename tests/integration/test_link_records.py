@@ -12,14 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.db import make_engine, make_sessions
 from app.settings import Settings
 from migrations import upgrade
-from tests.link_world import (
-    Added,
-    FakeRuntime,
-    RunningLink,
-    World,
-    make_world,
-    read_clock,
-)
+from tests.link_runtime import Added, FakeRuntime, RunningLink, read_clock
+from tests.link_world import World, make_world
 from tests.servers import Postgres, make_folder
 
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.db import CHANNEL_NEWS, listen
 from app.settings import Settings
-from tests.link_world import Added, FakeRuntime, RunningLink, World, make_world
+from tests.link_runtime import Added, FakeRuntime, RunningLink
+from tests.link_world import World, make_world
 
 
 @pytest.fixture

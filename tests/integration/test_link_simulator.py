@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.settings import Settings
 from app.tokens import make_bootstrap_token, make_host_credential
 from simulator.csms import Csms
-from tests.link_world import PATIENCE_S, RunningLink, World, make_world
+from tests.link_runtime import PATIENCE_S, RunningLink
+from tests.link_world import World, make_world
 
 QUICK = {"reconnect_min_s": 0.05, "reconnect_max_s": 0.2, "heartbeat_interval_s": 0.2}
 
