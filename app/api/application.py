@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.api import (
     catalog,
     chargers,
+    commands,
     health,
     location_chargers,
     locations,
@@ -41,6 +42,7 @@ BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     location_chargers.blueprint,
     catalog.blueprint,
     templates.blueprint,
+    commands.blueprint,
     health.blueprint,
 )
 

@@ -50,7 +50,8 @@ class Later:
     """An answer that is completed after the commit.
 
     `first` is what the transaction can promise, and what a repetition gets; `complete` makes the real answer and
-    may take its time. If it fails, `first` is sent: the effect has happened, so there is no error any more.
+    may take its time. It may raise `InvalidOrder`: the effect was that somebody refused. If it fails otherwise,
+    `first` is sent: the effect has happened, so there is no error any more.
     """
 
     first: Any
@@ -208,6 +209,8 @@ class _Work:
 def _complete(made: Later, first: bytes) -> bytes:
     try:
         return _render(made.complete())
+    except InvalidOrder:  # what was asked took effect as a refusal
+        raise
     except Exception:
         log.exception("the answer was not completed")
         return first
