@@ -35,11 +35,11 @@ class Cloud:
         self.ecs = self.client("ecs")
         self.logs = self.client("logs")
 
-    def client(self, service: str, access_key: str = ACCESS_KEY) -> Any:
+    def client(self, service: str, access_key: str = ACCESS_KEY, endpoint: str = "") -> Any:
         """A boto3 client; it tries once, so that a test sees each answer."""
         client = _SESSION.client(
             service,
-            endpoint_url=self.standin.endpoint,
+            endpoint_url=endpoint or self.standin.endpoint,
             aws_access_key_id=access_key,
             aws_secret_access_key="standin",
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
@@ -104,6 +104,11 @@ class Cloud:
     def until_health(self, arn: str, health: str) -> None:
         """Wait for a healthStatus."""
         self.until(lambda: self.world.tasks[arn].health == health)
+
+    def kill(self, arn: str) -> None:
+        """The process of a running task is killed by nobody in particular."""
+        with self.world.changed:
+            self.standin.lifecycle.kill(self.world.tasks[arn])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the account so far."""

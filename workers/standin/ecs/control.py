@@ -88,6 +88,11 @@ def _interrupt(world: World, lifecycle: Lifecycle, body: Json) -> Json:
     return show_task(task, with_tags=True)
 
 
+def _kill(world: World, lifecycle: Lifecycle, body: Json) -> Json:
+    lifecycle.kill(world.tasks[body["task"]])
+    return {}
+
+
 _ACTIONS: Final[Mapping[tuple[str, str], Callable[[World, Lifecycle, Json], dict[str, Any]]]] = {
     ("GET", ""): _show,
     ("POST", "faults"): _arm,
@@ -96,4 +101,5 @@ _ACTIONS: Final[Mapping[tuple[str, str], Callable[[World, Lifecycle, Json], dict
     ("POST", "clock"): _advance,
     ("GET", "tasks"): _list,
     ("POST", "interrupt"): _interrupt,
+    ("POST", "kill"): _kill,
 }

@@ -53,6 +53,10 @@ class Lifecycle:
         timeout = task.definition.container.get("stopTimeout", _STOP_TIMEOUT_S)
         self._world.scheduler.after(timeout, container.kill)
 
+    def kill(self, task: Task) -> None:
+        """The container of a running task dies."""
+        self._containers[task.arn].kill()
+
     def close(self) -> None:
         """End every process."""
         for health in self._health.values():
@@ -149,7 +153,7 @@ class Lifecycle:
 
     def _run_out_of_memory(self, task: Task) -> None:
         task.container_reason = "OutOfMemoryError: Container killed due to memory usage"
-        self._containers[task.arn].kill()
+        self.kill(task)
 
     def _look(self, task: Task, container: Container) -> bool:
         """Whether its process ended; then the task ends."""

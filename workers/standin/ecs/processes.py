@@ -1,7 +1,7 @@
 """A container, played by a process: its own session and scratch folder, an environment of its own.
 
-What a process cannot have is its own file system and network: the working folder, HOME and TMPDIR are the task's
-scratch folder whatever `workingDirectory` says, and `localhost` is this machine.
+What a process cannot have is its own file system and network. The working folder, HOME and TMPDIR are the task's
+scratch folder, a variable whose value begins with `/tmp/` is moved into it, and `localhost` is this machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _PR_SET_PDEATHSIG: Final = 1
+_TMP: Final = "/tmp/"  # noqa: S108 - a prefix to look for
 #: Looked up before any fork: a child of a threaded process must do as little as possible.
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 #: What an image would bring along; everything else of our own environment stays with us.
@@ -35,8 +36,13 @@ def make_environment(folder: Path, *layers: Mapping[str, str]) -> dict[str, str]
     env["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])
     env |= {"HOME": str(folder), "TMPDIR": str(folder)}
     for layer in layers:
-        env |= layer
+        env |= {name: _move(value, folder) for name, value in layer.items()}
     return env
+
+
+def _move(value: str, folder: Path) -> str:
+    """A container has a /tmp of its own: without that, all tasks would share one health file."""
+    return f"{folder}/{value.removeprefix(_TMP)}" if value.startswith(_TMP) else value
 
 
 def read_pairs(pairs: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
