@@ -59,6 +59,15 @@ def test_killing_the_supervisor_leaves_no_process(gateway: Gateway, data: Path) 
     assert find_leftovers(data) == []
 
 
+def test_a_child_that_hears_nothing_is_ended_by_the_guard(gateway: Gateway) -> None:
+    broker = gateway.get_child("valkey")
+    broker.suspend()  # the kernel's message waits until it runs again, which is never
+
+    gateway.is_killed()
+
+    eventually(lambda: not is_alive(broker), "it has ended")
+
+
 def test_killing_supervisor_and_guard_together_leaves_no_process(gateway: Gateway) -> None:
     everything = gateway.list_processes()
     guard = gateway.get_child("guard")
