@@ -133,7 +133,7 @@ def end(
 def deauthorize(charger: Charger, bay: Bay, now: float) -> None:
     """The CSMS does not accept the token of a running transaction."""
     station = station_of(charger)
-    if bay.tx is None:
+    if bay.tx is None or bay.tx.deauthorized or bay.tx.stopped_by is not None:
         return
     if station.voice.terms(station).stops_on_invalid:
         stop(charger, bay, End.DEAUTHORIZED, now)

@@ -125,7 +125,7 @@ def on_period(charger: Charger, argument: str, now: float) -> None:
         if monitor.id != int(argument):
             continue
         bay = station.bay(monitor.address.place.evse_id)
-        if bay is not None:
+        if bay is not None and monitor.severity <= monitors_of(station).level:
             bay.meter.advance(now)
             say_fired(charger, monitor, live_value(bay, monitor.address.variable) or "", now)
         _arm(charger, monitor, now)

@@ -1,8 +1,8 @@
 """A charger on a bench with a friendly CSMS: every call is answered at once, as the test set it.
 
-`Bench` turns the clock itself. What the charger said is in `calls`, what it answered comes back from `ask`.
-A payload that breaks its schema, in either direction, never gets this far: the core withholds it and says so in an
-event, and `Bench` fails the test for it.
+`Bench` turns the clock itself. What the charger said is in `calls`, what it answered comes back
+from `ask`. A payload that breaks its schema, in either direction, never gets this far: the core
+withholds it and says so in an event, and `Bench` fails the test for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from simulator import v16, v201
 from simulator.charger import Charger
 from simulator.config import Clocks, parse_config
-from simulator.effects import Close, CommandEnded, Effect, Happened, Open, Ping, Send
+from simulator.effects import Abandon, Close, CommandEnded, Effect, Happened, Open, Ping, Send
+from simulator.problems import Problem
 
 BEHAVIOURS = {"OCPP1.6": v16.BEHAVIOUR, "OCPP2.0.1": v201.BEHAVIOUR}
 NOON = 1_795_360_000.0
@@ -75,6 +76,7 @@ class Bench:
     def connect(self) -> None:
         """The connection is there."""
         self.is_reachable = True
+        self.calls.append(("connected", {}))
         self.take(self.charger.connected(self.now))
 
     def lose(self) -> None:
@@ -137,7 +139,7 @@ class Bench:
 
     def names(self, *ignored: str) -> list[str]:
         """The actions called, in order."""
-        return [name for name, _ in self.calls if name not in (*ignored, "Heartbeat")]
+        return [name for name, _ in self.calls if name not in (*ignored, "Heartbeat", "connected")]
 
     def statuses(self, connector: int = 1) -> list[str]:
         """The statuses that were told of one connector."""
@@ -173,10 +175,18 @@ class Bench:
                     self._hear(frame)
             elif isinstance(effect, Ping):
                 self.take(self.charger.ponged(self.now))
+            elif isinstance(effect, Abandon):
+                self.take(self.charger.disconnected(self.now, 1006, ""))
             elif isinstance(effect, Close):
                 self.take(self.charger.disconnected(self.now, effect.code, effect.reason))
-            elif isinstance(effect, Open) and self.is_reachable and self.charger.been_online:
-                self.connect()
+            elif isinstance(effect, Open) and self.charger.been_online:
+                self._open()
+
+    def _open(self) -> None:
+        if self.is_reachable:
+            self.connect()
+        else:
+            self.take(self.charger.connection_failed(self.now, Problem("refused", "Not today.")))
 
     def _hear(self, frame: list[Any]) -> None:
         _, message_id, action, payload = frame
