@@ -49,6 +49,9 @@ clean: ## Remove the virtual environment and every cache; data of gateways is ke
 
 # -- installing: a stamp per purpose, newer than what it was made from
 
+# A comma would end an argument of `call`.
+WITH_TESTS := .[test,lint]
+
 # $(1): what to install.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -67,7 +70,7 @@ $(VENV)/.runs: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tests: pyproject.toml constraints.txt
-	$(call install,.[test,lint])
+	$(call install,$(WITH_TESTS))
 	@touch $@ $(VENV)/.runs
 
 # A CSMS that others wrote, for tests; without Node those tests are not run, and the end of `make test` says so.
