@@ -39,6 +39,7 @@ app.conf.update(
     broker_heartbeat=30,
     task_queues=[Queue(QUEUE_SWEPT), Queue(QUEUE_STEPS), Queue(QUEUE_HOUSEKEEPING)],
     task_default_queue=QUEUE_STEPS,
+    task_routes={"housekeeping.*": {"queue": QUEUE_HOUSEKEEPING}},
     task_serializer="json",
     accept_content=["json"],
     task_acks_late=False,

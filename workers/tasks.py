@@ -12,8 +12,7 @@ from typing import Any
 from celery import Task
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
-from app.jobs import QUEUE_HOUSEKEEPING
-from app.logs import set_up_logs
+from app.logs import bound, set_up_logs
 from app.workflows import Kind
 from workers.celery_app import app, settings
 from workers.housekeeping import tidy as tidy_tables
@@ -45,8 +44,9 @@ def declare(kind: Kind, step: str) -> Task[..., Any]:
         time_limit=limit,
         soft_time_limit=limit * 0.9,
     )
-    def perform(task: Task[..., Any], run_id: str, *_subject: str) -> str:
-        return get_engine().perform(task, run_id, step)
+    def perform(task: Task[..., Any], run_id: str, charger_id: str, identity: str) -> str:
+        with bound(run_id=run_id, step=task.name, charger_id=charger_id, identity=identity):
+            return get_engine().perform(task, run_id, step)
 
     return perform
 
@@ -54,7 +54,7 @@ def declare(kind: Kind, step: str) -> Task[..., Any]:
 TASKS = {(kind, step): declare(kind, step) for kind in Kind for step in STEPS}
 
 
-@app.task(name="housekeeping.tidy", queue=QUEUE_HOUSEKEEPING, time_limit=600)
+@app.task(name="housekeeping.tidy", time_limit=600)
 def tidy() -> dict[str, int]:
     """Remove what is past its time."""
     return tidy_tables(get_context())

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from app.db import CHANNEL_NEWS, DatabaseAway, notify
 from app.jobs import Hint
 from app.lifecycle import Event, Status, move
+from app.logs import bound
 from app.store import hints, jobs, runs
 from app.workflows import NEVER_FAILS, RETIRE, Kind
 from workers.runs.context import Context
@@ -65,9 +66,12 @@ class Engine:
         held = self._persist(lambda session: self._claim(session, run_id, step))
         if held is None:
             return _end_chain(task, "stale")
-        with self._lease.hold(held):
-            outcome = self._act(held)
-        return self._settle(task, held, outcome)
+        with bound(organization_id=held.organization_id):
+            with self._lease.hold(held):
+                outcome = self._act(held)
+            word = self._settle(task, held, outcome)
+            log.info("step %s", word, extra={"attempt": held.attempts})
+        return word
 
     # claim
 
@@ -102,7 +106,7 @@ class Engine:
                 Problem("database_away", f"The database did not answer: {type(error).__name__}.")
             )
         except Exception as mistake:
-            log.exception("step failed", extra={"run_id": held.run_id, "step": held.step})
+            log.exception("step failed")
             problem = Problem("internal_error", f"{type(mistake).__name__} in {held.step}.")
             return Fail(problem) if held.attempts >= _MISTAKES_MAX else Again(problem)
 
@@ -201,6 +205,7 @@ class Engine:
         if not handed_back:
             return self._yield_to_successor(task, held)
         reason = StepRetry(f"{outcome.problem.code}: {outcome.problem.message}")
+        log.warning("step is tried again", extra={"reason": str(reason), "in_s": round(pause, 2)})
         if soon:
             raise task.retry(exc=reason, countdown=pause)
         raise Retry(exc=reason, when=pause)
