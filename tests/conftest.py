@@ -66,7 +66,8 @@ def postgres(request: pytest.FixtureRequest) -> Postgres:
 
 
 @contextlib.contextmanager
-def _clone(postgres: Postgres) -> Iterator[str]:
+def clone(postgres: Postgres) -> Iterator[str]:
+    """A migrated, empty database while this lasts."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     url = postgres.create(name, template=_TEMPLATE)
     try:
@@ -78,14 +79,14 @@ def _clone(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shared_database_url(postgres: Postgres) -> Iterator[str]:
     """A migrated database for tests that never commit."""
-    with _clone(postgres) as url:
+    with clone(postgres) as url:
         yield url
 
 
 @pytest.fixture
 def database_url(postgres: Postgres) -> Iterator[str]:
     """A migrated, empty database of this test's own: commits, threads and processes welcome."""
-    with _clone(postgres) as url:
+    with clone(postgres) as url:
         yield url
 
 

@@ -123,24 +123,29 @@ def test_a_frozen_database_is_a_503_and_no_hang(database: Postgres, broker: Valk
 def test_readiness_tells_of_both_servers(
     database: Postgres, broker: Valkey, caller: Caller
 ) -> None:
-    def look() -> tuple[int, str, str]:
-        answer = caller.get("/health/ready")
-        return answer.status_code, answer.json["database"], answer.json["broker"]
+    def comes_to(status: int, database_is: str, broker_is: str) -> bool:
+        # A look is bounded by a second, which a busy machine may need for the first connection.
+        for _ in range(30):
+            answer = caller.get("/health/ready")
+            seen = answer.json["database"], answer.json["broker"]
+            if (answer.status_code, *seen) == (status, database_is, broker_is):
+                return True
+        return False
 
-    assert look() == (200, "ok", "ok")
+    assert comes_to(200, "ok", "ok")
     broker.freeze()
-    assert look() == (200, "ok", "away")
+    assert comes_to(200, "ok", "away")
     broker.thaw()
     database.freeze()
-    assert look()[:2] == (503, "away")
+    assert comes_to(503, "away", "ok")
     database.thaw()
     database.crash()
-    assert look()[:2] == (503, "away")
+    assert comes_to(503, "away", "ok")
     database.start()
     broker.stop()
-    assert look() == (200, "ok", "away")
+    assert comes_to(200, "ok", "away")
     broker.start()
-    assert look() == (200, "ok", "ok")
+    assert comes_to(200, "ok", "ok")
 
 
 @pytest.mark.parametrize("hurt", ["freeze", "stop"])
