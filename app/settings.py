@@ -8,7 +8,7 @@ has a default: `gateway up` makes them once, mode 0600, and passes them to its c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -246,6 +246,14 @@ def _apply(env: environs.Env, name: str, text: str | None, parse: Callable[[str]
         return None
 
 
+def _list_mistakes(mistakes: environs.EnvValidationError) -> list[str]:
+    """A line per variable; values are not repeated, they may be secret."""
+    found = mistakes.error_messages
+    if isinstance(found, Mapping):
+        return [f"{name}: {' '.join(map(str, said))}" for name, said in found.items()]
+    return [str(one) for one in found]
+
+
 def load_settings() -> Settings:
     """Read the environment.
 
@@ -257,10 +265,6 @@ def load_settings() -> Settings:
     try:
         env.seal()
     except environs.EnvValidationError as mistakes:
-        lines = [
-            f"{name}: {' '.join(map(str, texts))}"
-            for name, texts in mistakes.error_messages.items()
-        ]
-        raise SettingsInvalid("\n".join(sorted(lines))) from None
+        raise SettingsInvalid("\n".join(sorted(_list_mistakes(mistakes)))) from None
     ecs, docker = _read_prefixed("GATEWAY_ECS_"), _read_prefixed("GATEWAY_DOCKER_")
     return Settings(engine=engine, ecs=ecs, docker=docker, **fields)
