@@ -49,10 +49,10 @@ class Keeper:
                 ("watch", self._clocks.observe_s, self._rung, self.run_watch),
             )
         ]
-        ears = Ears(context, self._rung.set)
+        self._ears = Ears(context, self._rung.set)
         self._threads.append(
             threading.Thread(
-                target=ears.run, args=(self._stopped,), name="keeper-ears", daemon=True
+                target=self._ears.run, args=(self._stopped,), name="keeper-ears", daemon=True
             )
         )
 
@@ -117,6 +117,7 @@ class Keeper:
 
     def run_watch(self) -> bool:
         """One round of looking. The lock is the session's, since drivers are asked between transactions."""
+        self._ears.settle()
         with self._context.sessions() as session:
             if not session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_WATCH}):
                 return False
