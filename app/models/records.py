@@ -1,4 +1,4 @@
-"""What runtimes tell and are told, and answers that are kept: `Frame`, `ChargerEvent`, `Command`, `IdempotencyKey`."""
+"""What runtimes tell and are told, and kept answers: `Frame`, `ChargerEvent`, `Command`, `IdempotencyKey`."""
 
 from __future__ import annotations
 

@@ -141,6 +141,33 @@ def test_a_killed_link_leaves_the_chargers_with_their_csms(
     _delete(client, [charger_id])
 
 
+def test_a_rolling_restart_of_workers_and_link_fails_no_order(
+    own_gateway: Gateway, client: httpx.Client, judge: Judge
+) -> None:
+    """SIGTERM, as an upgrade sends it: a step in hand ends or is handed back at once."""
+    ids = []
+    for number in range(24):
+        ids.append(_order(client, f"rolling-{number}", judge.ws_url))
+        if number % 8 == 4:
+            for part in ("worker", "link"):
+                restarts = own_gateway.count_restarts(part)
+                own_gateway.get_child(part).terminate()
+                eventually(
+                    lambda part=part, restarts=restarts: (
+                        own_gateway.count_restarts(part) > restarts
+                    ),
+                    f"{part} ended and is started again",
+                )
+    eventually(lambda: _are_ready(client, ids), "all are READY")
+    with own_gateway.connect() as database:
+        rows = database.execute(
+            "SELECT count(*) FROM runs WHERE charger_id = ANY(%s) AND status <> 'done'", [ids]
+        ).fetchone()
+    assert rows == (0,)
+    assert not any(judge.count_overlaps(f"rolling-{number}") for number in range(24))
+    _delete(client, ids)
+
+
 def test_ready_chargers_come_back_after_a_restart_of_everything(
     own_gateway: Gateway, client: httpx.Client, judge: Judge
 ) -> None:

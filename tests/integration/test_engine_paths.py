@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from app.models import Charger
 from app.settings import Settings
 from tests.engine_world import World
 from workers.runtimes.base import CapacityUnavailable, RuntimeRejected, RuntimeUnavailable
@@ -79,8 +80,6 @@ def test_an_identity_waits_for_the_old_connection_to_end(world: World) -> None:
     new = world.create("CP-7x")
     # The same identity, as after delete and create: its runtime row is not gone yet.
     with world.sessions.begin() as session:
-        from app.models import Charger
-
         session.get_one(Charger, old).identity = "CP-7x-old"
         session.get_one(Charger, new).identity = "CP-7"
     words = world.work()
@@ -184,7 +183,7 @@ def test_missing_capacity_waits_with_a_hint_and_goes_on(world: World) -> None:
 
 def test_a_definite_refusal_is_tried_again_under_a_new_attempt(world: World) -> None:
     world.driver.raises(CapacityUnavailable("RESOURCE:ENI", new_attempt=True))
-    charger_id = world.create()
+    world.create()
     world.work()
     world.lets_time_pass(60)
     world.passes()
@@ -265,8 +264,6 @@ def test_a_start_that_never_calls_home_fails_in_time(world: World) -> None:
         world.lets_time_pass(20)
         # The clock counts looked-at time only: pretend each look came when it was planned.
         with world.sessions.begin() as session:
-            from sqlalchemy import text
-
             session.execute(
                 text(
                     """UPDATE runs SET deadlines = jsonb_set(deadlines, '{start,looked_at}',
@@ -290,3 +287,49 @@ def test_a_backend_outage_is_retried(world: World) -> None:
         world.passes()
     assert len(world.driver.starts) == 1
     assert world.charger(charger_id).status == "PROVISIONING"
+
+
+def test_a_runtime_that_keeps_ending_is_brought_back_ever_more_slowly(world: World) -> None:
+    charger_id = world.brings_up()
+    pauses = []
+    for _ in range(5):
+        world.is_seen_ended(charger_id, code="crashed")
+        charger = world.charger(charger_id)
+        assert charger.recover_at is not None
+        pauses.append(round((charger.recover_at - charger.stage_since).total_seconds()))
+        world.lets_time_pass(120)
+        world.passes()
+        world.work()
+        world.calls_home(charger_id)
+        world.work()
+    charger = world.charger(charger_id)
+    assert pauses == [0, 1, 2, 4, 8]
+    assert (charger.status, charger.restarts) == ("READY", 5)
+    assert charger.last_error is not None
+    assert charger.last_error["code"] == "crashed"
+    world.is_seen_ended(charger_id, code="crashed")
+    assert world.charger(charger_id).verdict == "crash_loop"
+
+
+def test_a_stop_ends_a_crash_loop(world: World) -> None:
+    charger_id = world.brings_up()
+    world.is_seen_ended(charger_id)
+    world.order("stop", charger_id)
+    world.work()
+    world.lets_time_pass(600)
+    world.passes()
+    assert world.work() == []
+    assert world.charger(charger_id).stage == "stopped"
+
+
+def test_a_charger_without_a_live_runtime_that_nobody_noted_is_found(world: World) -> None:
+    charger_id = world.brings_up()
+    with world.sessions.begin() as session:
+        session.execute(text("UPDATE runtimes SET state = 'gone'"))
+    world.looks()
+    world.passes()
+    world.work()
+    world.calls_home(charger_id)
+    world.work()
+    assert world.runs(charger_id)[-1].kind == "recover"
+    assert world.charger(charger_id).restarts == 1
