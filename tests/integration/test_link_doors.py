@@ -81,6 +81,32 @@ def test_a_second_process_of_one_incarnation_gets_no_configuration(
     assert second.heard == []
 
 
+def test_of_two_processes_that_call_home_at_the_same_moment_one_gets_the_charger(
+    world: World, link: RunningLink
+) -> None:
+    charger_id = world.create()
+    both = [world.single(link, charger_id, epoch=name * 32).dial() for name in "ab"]
+    for runtime in both:
+        runtime.hello()
+    world.until(lambda: world.runtime(charger_id).host_epoch)
+    winner = both["ab".index(world.runtime(charger_id).host_epoch[0])]
+    loser = both[1 - both.index(winner)]
+    assert loser.is_closed() == 4410
+    assert winner.is_given(charger_id).session == 1
+
+
+def test_many_runtimes_that_call_home_together_are_all_let_in(
+    world: World, link: RunningLink
+) -> None:
+    chargers = [world.create(f"CP-{number}") for number in range(20)]
+    runtimes = [world.single(link, one, epoch=one[-32:]).dial() for one in chargers]
+    for runtime in runtimes:
+        runtime.hello()
+    for runtime, charger_id in zip(runtimes, chargers, strict=True):
+        runtime.is_given(charger_id)
+    assert all(world.run(charger_id).wakes == 1 for charger_id in chargers)
+
+
 def test_the_same_process_comes_back_after_a_lost_line_with_its_old_token(
     world: World, link: RunningLink
 ) -> None:
