@@ -32,10 +32,8 @@ class Verdict:
     #: What to do about it, for whoever runs the gateway.
     hint: str | None = None
 
-    @property
-    def retryable(self) -> bool:
-        """Whether ordering the same again may work although nobody changed anything."""
-        return self.kind is not PERMANENT
+    #: Whether ordering the same again may work once the cause is mended (docs/errors.md).
+    retryable: bool = True
 
     @property
     def advice(self) -> str:

@@ -224,7 +224,7 @@ def test_an_end_has_one_meaning(
     end = classify_stop(task(code, reason, exit_code, container), "gw")
     assert end.code == expected
     assert end.exit_code == exit_code
-    assert end.retryable is (end.kind is not EndClass.PERMANENT)
+    assert end.retryable
     assert (reason or "") in end.message
 
 
