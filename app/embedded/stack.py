@@ -18,7 +18,7 @@ from app.embedded.children import ChildState
 from app.embedded.credentials import Keyring
 from app.embedded.elsewhere import STANDIN, apply_runtime
 from app.embedded.environment import get_reachable, is_given, make_environment
-from app.embedded.errors import ProgramFailed
+from app.embedded.errors import CannotStart, ProgramFailed
 from app.embedded.folders import DataFolder, open_data_folder
 from app.embedded.locking import FolderLock, lock_folder
 from app.embedded.parts import (
@@ -69,6 +69,14 @@ def run_stack(options: UpOptions, say: Say) -> None:
 
     Raises `CannotStart` (or `SettingsInvalid`) with one sentence when it cannot start.
     """
+    try:
+        _run_in_folder(options, say)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise CannotStart(f"The operating system refused: {error.strerror}{where}.") from error
+
+
+def _run_in_folder(options: UpOptions, say: Say) -> None:
     folder, why = open_data_folder(options.data_dir)
     lock = lock_folder(folder)
     try:
