@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -22,10 +22,11 @@ from app.errors import Unauthorized
 from app.jobs import Hint
 from app.link.configs import make_config
 from app.link.context import Context
+from app.link.gathering import Gathering
 from app.link.sessions import DONE, LATER, OVER, Held, Registry, Session
 from app.link.wire import Hello
 from app.store import admissions, commands, hosts, links
-from app.store.admissions import Admission, Admitted
+from app.store.admissions import Admission, Claimant, Standing
 from app.tokens import Bootstrap, HostIdentity, read_link_credential
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,15 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a runtime of one charger is to do: run it, end it, or go. Hints to send are with one of them."""
+
+    standing: Standing
+    admission: Admission | None
+    hints: Sequence[Hint]
+
+
 class Doors:
     """Lets sessions in and out."""
 
@@ -56,6 +66,8 @@ class Doors:
         #: Waits until what the session told is written.
         self._drain = drain
         self._partings: set[asyncio.Task[None]] = set()
+        self._standings = Gathering(context, _check_standings)
+        self._claims = Gathering(context, self._judge_claims)
 
     async def check(self, authorization: str) -> Bootstrap | HostIdentity | Refusal:
         """Judge the `Authorization` header of a connection that wants to open."""
@@ -69,10 +81,10 @@ class Doors:
         try:
             # A frozen database accepts and never answers; its threads come back when it does.
             async with asyncio.timeout(self._context.clocks.door_s):
-                over = await self._context.write(partial(_is_over, who), pool=self._context.doors)
+                standing = await self._standings.ask(who)
         except (TimeoutError, *DatabaseAway):
             return Refusal(503, "The gateway is not ready.")
-        return Refusal(410, "This incarnation is over.") if over else who
+        return Refusal(410, "This incarnation is over.") if standing.is_over else who
 
     async def greet(self, session: Session, hello: Hello) -> bool:
         """Take the session in and give it what it is to run; False when it was closed instead."""
@@ -149,30 +161,49 @@ class Doors:
                 after=after,
             )
             admitted = await self._context.write(work)
-            self._give(session, admitted)
+            self._context.queue.send(admitted.hints)
+            self._give(session, admitted.admissions)
             after = admitted.after
 
     async def _greet_charger(self, session: Session) -> bool:
-        context, claimant = self._context, session.claimant
+        claimant = session.claimant
         charger_id, incarnation = str(claimant.charger_id), int(claimant.incarnation or 0)
-        standing = await context.write(
-            lambda transaction: admissions.check_standing(
-                transaction, charger_id, incarnation, claimant.epoch
-            ),
-            pool=context.doors,
-        )
-        if standing.is_over:
+        verdict = await self._claims.ask(claimant)
+        self._context.queue.send(verdict.hints)
+        if verdict.admission is None and not verdict.standing.is_stopping:
             session.close(OVER, "this incarnation is over, or another process has it")
             return False
         self._take_in(session)
         session.known.add((charger_id, incarnation))
-        if not standing.is_stopping:
-            admit = partial(admissions.admit_charger, claimant=claimant, cap=context.cap)
-            self._give(session, await context.write(admit, pool=context.doors))
-        if charger_id not in session.chargers:
+        if verdict.admission is None:
             session.drop(charger_id, incarnation, "stop", again_s=0)
+        else:
+            self._give(session, [verdict.admission])
         session.is_ready = True
         return True
+
+    def _judge_claims(
+        self, claimants: Sequence[Claimant], transaction: Transaction
+    ) -> list[Verdict]:
+        """What each of these runtimes of one charger is to do."""
+        claims = [(str(one.charger_id), int(one.incarnation or 0), one.epoch) for one in claimants]
+        context = self._context
+        standings = admissions.check_standings(transaction, claims)
+        wanted = [
+            one
+            for one, standing in zip(claimants, standings, strict=True)
+            if not standing.is_over and not standing.is_stopping
+        ]
+        admitted = admissions.admit_chargers(transaction, context.link_id, wanted, cap=context.cap)
+        by_claim = {
+            (one.charger_id, one.incarnation, one.epoch): one for one in admitted.admissions
+        }
+        woken = list(admitted.hints)
+        return [
+            # Whoever is first sends the hints of all.
+            Verdict(standing, by_claim.get(claim), woken if place == 0 else ())
+            for place, (claim, standing) in enumerate(zip(claims, standings, strict=True))
+        ]
 
     def _take_in(self, session: Session) -> None:
         older = self._registry.put(session)
@@ -188,13 +219,12 @@ class Doors:
             }
         )
 
-    def _give(self, session: Session, admitted: Admitted) -> None:
-        for admission in admitted.admissions:
+    def _give(self, session: Session, given: Sequence[Admission]) -> None:
+        for admission in given:
             self._registry.hold(admission.charger_id, session)
             held = Held(admission.incarnation, admission.session)
             session.add(admission.charger_id, held, self._make_config(admission))
-        self._context.counters.admissions += len(admitted.admissions)
-        self._context.queue.send(admitted.hints)
+        self._context.counters.admissions += len(given)
 
     def _make_config(self, admission: Admission) -> dict[str, object]:
         context = self._context
@@ -264,8 +294,12 @@ class Doors:
         await asyncio.gather(*self._partings, return_exceptions=True)
 
 
-def _is_over(who: Bootstrap | HostIdentity, transaction: Transaction) -> bool:
-    if isinstance(who, HostIdentity):
-        links.is_alive(transaction, away_s=0)
-        return False
-    return admissions.check_standing(transaction, who.charger_id, who.incarnation).is_over
+def _check_standings(
+    knockers: Sequence[Bootstrap | HostIdentity], transaction: Transaction
+) -> list[Standing]:
+    """Of hosts only whether the database can be asked matters."""
+    claims = [
+        (one.charger_id, one.incarnation, None) for one in knockers if isinstance(one, Bootstrap)
+    ]
+    standings = iter(admissions.check_standings(transaction, claims))
+    return [next(standings) if isinstance(one, Bootstrap) else Standing(False) for one in knockers]

@@ -48,6 +48,8 @@ _socket_log.setLevel(logging.WARNING)
 SUBPROTOCOL: Final = Subprotocol("gateway-link.1")
 #: Larger than any batch: a batch is closed at `max_batch_bytes`, and its last frame may be long.
 _MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+#: For each thread that has nothing left to do but to end.
+_LAST_WAIT_S: Final = 0.5
 
 
 class LinkFailed(GatewayError):
@@ -153,8 +155,9 @@ class LinkServer:
         self._doorbell.close()
         with contextlib.suppress(*DatabaseAway), context.database.begin() as transaction:
             links.close(transaction, context.link_id)
-        context.doors.shutdown(wait=False, cancel_futures=True)
-        context.control.shutdown(wait=False, cancel_futures=True)
+        # What is at work gives its connection back before the pools are emptied.
+        context.doors.shutdown(cancel_futures=True)
+        context.control.shutdown(cancel_futures=True)
         self._engine.dispose()
         self._writer_engine.dispose()
 
@@ -295,7 +298,10 @@ async def _serve(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; the runtimes are told to come back (close code 1012)."""
     asyncio.run(_serve(settings))
-    waiting = [one for one in threading.enumerate() if one.name.startswith("link-")]
+    ours = [one for one in threading.enumerate() if one.name.startswith("link-")]
+    for thread in ours:
+        thread.join(_LAST_WAIT_S)
+    waiting = [one for one in ours if one.is_alive()]
     if waiting:
         # They wait for a database that does not answer; the interpreter would wait for them.
         log.warning("%d threads were left behind", len(waiting))

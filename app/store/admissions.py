@@ -44,6 +44,7 @@ class Admission:
     charger_id: str
     incarnation: int
     session: int
+    epoch: str
     charger: Any
 
 
@@ -56,13 +57,14 @@ class Admitted:
     after: str | None = None
 
 
-_MAY_RUN: Final = """
+_IS_WANTED: Final = """
     r.state <> 'gone' AND r.stop_requested_at IS NULL AND c.incarnation = r.incarnation
-    AND c.deleted_at IS NULL AND (r.host_epoch IS NULL OR r.host_epoch = :epoch)
+    AND c.deleted_at IS NULL
 """
+_MAY_RUN: Final = f"{_IS_WANTED} AND (r.host_epoch IS NULL OR r.host_epoch = :epoch)"
 
 _COLUMNS: Final = """
-    c.id, r.incarnation, r.called_home_at IS NULL AS is_first, r.provider, c.identity, c.name,
+    c.id, r.incarnation, {epoch} AS epoch, r.called_home_at IS NULL AS is_first, r.provider, c.identity, c.name,
     c.brand_slug, c.model_slug, c.connector_type, c.ocpp_version, c.ws_url, c.location_name,
     c.security_profile, c.authorization_key, c.settings, c.verdict AS shown_verdict
 """
@@ -70,7 +72,7 @@ _COLUMNS: Final = """
 # Everything of the host that this link may run; or only what it was not given yet (the usual look: no rows).
 _OF_HOST: Final = text(
     f"""
-    SELECT {_COLUMNS} FROM runtimes AS r JOIN chargers AS c ON c.id = r.charger_id
+    SELECT {_COLUMNS.format(epoch=":epoch")} FROM runtimes AS r JOIN chargers AS c ON c.id = r.charger_id
     WHERE r.host_id = :host_id AND {_MAY_RUN} AND c.id > :after
       AND (:everything OR r.link_id IS DISTINCT FROM :link_id OR r.host_epoch IS NULL
            OR r.charger_id = ANY(:again))
@@ -80,25 +82,29 @@ _OF_HOST: Final = text(
     """
 )
 
-_OF_CHARGER: Final = text(
+_OF_CHARGERS: Final = text(
     f"""
-    SELECT {_COLUMNS} FROM runtimes AS r JOIN chargers AS c ON c.id = r.charger_id
-    WHERE r.charger_id = :charger_id AND r.incarnation = :incarnation AND {_MAY_RUN}
-    FOR NO KEY UPDATE OF c
+    SELECT {_COLUMNS.format(epoch="t.epoch")}
+    FROM unnest(CAST(:charger_ids AS text[]), CAST(:incarnations AS int[]), CAST(:epochs AS text[]))
+         AS t (charger_id, incarnation, epoch)
+    JOIN runtimes AS r USING (charger_id, incarnation) JOIN chargers AS c ON c.id = r.charger_id
+    WHERE {_IS_WANTED} AND (r.host_epoch IS NULL OR r.host_epoch = t.epoch)
+    ORDER BY c.id FOR NO KEY UPDATE OF c
     """
 )
 
 _TAKE: Final = text(
     """
-    UPDATE runtimes AS r SET session = r.session + 1, link_id = :link_id, host_epoch = :epoch,
+    UPDATE runtimes AS r SET session = r.session + 1, link_id = :link_id, host_epoch = t.epoch,
            seen_at = clock_timestamp(), called_home_at = coalesce(r.called_home_at, clock_timestamp()),
            stage = CASE WHEN r.called_home_at IS NULL THEN 'starting' ELSE r.stage END,
            verdict = CASE WHEN r.called_home_at IS NULL THEN 'starting' ELSE r.verdict END
-    FROM unnest(CAST(:charger_ids AS text[]), CAST(:incarnations AS int[])) AS t (charger_id, incarnation)
+    FROM unnest(CAST(:charger_ids AS text[]), CAST(:incarnations AS int[]), CAST(:epochs AS text[]))
+         AS t (charger_id, incarnation, epoch)
     WHERE r.charger_id = t.charger_id AND r.incarnation = t.incarnation
       AND r.state <> 'gone' AND r.stop_requested_at IS NULL
-      AND (r.host_epoch IS NULL OR r.host_epoch = :epoch)
-    RETURNING r.charger_id, r.incarnation, r.session, r.stage, r.verdict, r.detail
+      AND (r.host_epoch IS NULL OR r.host_epoch = t.epoch)
+    RETURNING r.charger_id, r.incarnation, r.session, r.stage, r.verdict, r.detail, r.host_epoch
     """
 )
 
@@ -125,21 +131,26 @@ def admit_host(
             "batch": BATCH,
         },
     ).all()
-    taken = _take(session, claimant, rows, cap=cap)
+    taken = _take(session, claimant.link_id, rows, cap=cap)
     return Admitted(taken.admissions, taken.hints, rows[-1].id if len(rows) == BATCH else None)
 
 
-def admit_charger(session: Session, claimant: Claimant, *, cap: int) -> Admitted:
-    """Admit a runtime of one charger; no admissions when it may not run."""
+def admit_chargers(
+    session: Session, link_id: str, claimants: Sequence[Claimant], *, cap: int
+) -> Admitted:
+    """Admit runtimes of one charger each; those that may not run are not among the admissions.
+
+    Of two processes that claim one incarnation at the same time, one is admitted.
+    """
     values = {
-        "charger_id": claimant.charger_id,
-        "incarnation": claimant.incarnation,
-        "epoch": claimant.epoch,
+        "charger_ids": [one.charger_id for one in claimants],
+        "incarnations": [one.incarnation for one in claimants],
+        "epochs": [one.epoch for one in claimants],
     }
-    return _take(session, claimant, session.execute(_OF_CHARGER, values).all(), cap=cap)
+    return _take(session, link_id, session.execute(_OF_CHARGERS, values).all(), cap=cap)
 
 
-def _take(session: Session, claimant: Claimant, rows: Sequence[Any], *, cap: int) -> Admitted:
+def _take(session: Session, link_id: str, rows: Sequence[Any], *, cap: int) -> Admitted:
     if not rows:
         return Admitted((), ())
     newcomers = [row.id for row in rows if row.is_first]
@@ -147,16 +158,18 @@ def _take(session: Session, claimant: Claimant, rows: Sequence[Any], *, cap: int
     taken = session.execute(
         _TAKE,
         {
-            "link_id": claimant.link_id,
-            "epoch": claimant.epoch,
+            "link_id": link_id,
             "charger_ids": [row.id for row in rows],
             "incarnations": [row.incarnation for row in rows],
+            "epochs": [row.epoch for row in rows],
         },
     ).all()
     chargers = {row.id: row for row in rows}
     _show(session, chargers, taken)
     admissions = [
-        Admission(row.charger_id, row.incarnation, row.session, chargers[row.charger_id])
+        Admission(
+            row.charger_id, row.incarnation, row.session, row.host_epoch, chargers[row.charger_id]
+        )
         for row in taken
     ]
     return Admitted(admissions, woken)
@@ -193,21 +206,31 @@ class Standing:
     is_stopping: bool = False
 
 
-def check_standing(
-    session: Session, charger_id: str, incarnation: int, epoch: str | None = None
-) -> Standing:
-    """Whether this incarnation is over: gone, superseded, forgotten, or (with `epoch`) another process's."""
-    row = session.execute(
+def check_standings(
+    session: Session, claims: Sequence[tuple[str, int, str | None]]
+) -> list[Standing]:
+    """For each (charger, incarnation, epoch): whether it is over, or is to stop.
+
+    Over: gone, superseded, forgotten, or, where an epoch is given, another process's.
+    """
+    rows = session.execute(
         text(
-            """SELECT r.state = 'gone' OR c.incarnation <> r.incarnation
-                      OR (r.host_epoch IS NOT NULL AND r.host_epoch <> coalesce(:epoch, r.host_epoch)) AS over,
+            """SELECT c.id IS NULL OR r.state = 'gone' OR c.incarnation <> r.incarnation
+                      OR coalesce(r.host_epoch <> t.epoch, false) AS over,
                       r.stop_requested_at IS NOT NULL OR c.deleted_at IS NOT NULL AS stopping
-               FROM runtimes AS r JOIN chargers AS c ON c.id = r.charger_id
-               WHERE r.charger_id = :charger_id AND r.incarnation = :incarnation"""
+               FROM unnest(CAST(:charger_ids AS text[]), CAST(:incarnations AS int[]),
+                           CAST(:epochs AS text[]))
+                    WITH ORDINALITY AS t (charger_id, incarnation, epoch, place)
+               LEFT JOIN runtimes AS r USING (charger_id, incarnation)
+               LEFT JOIN chargers AS c ON c.id = r.charger_id ORDER BY t.place"""
         ),
-        {"charger_id": charger_id, "incarnation": incarnation, "epoch": epoch},
-    ).one_or_none()
-    return Standing(True) if row is None else Standing(row.over, row.stopping)
+        {
+            "charger_ids": [charger_id for charger_id, _, _ in claims],
+            "incarnations": [incarnation for _, incarnation, _ in claims],
+            "epochs": [epoch for _, _, epoch in claims],
+        },
+    )
+    return [Standing(row.over, row.stopping) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
