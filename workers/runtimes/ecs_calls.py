@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from workers.runtimes.base import (
     CapacityUnavailable,
@@ -76,7 +77,7 @@ class EcsApi:
             said = str(error.response.get("Error", {}).get("Message", ""))
             ids = error.response.get("resourceIds") or ()
             raise EcsRefusal(classify_error(error), said, ids) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             raise EcsRefusal(classify_error(error), str(error)) from error
         return answer
 

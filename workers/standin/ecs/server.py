@@ -127,8 +127,8 @@ class Dispatch:
         """One call of the control endpoint."""
         return control(self._world, self._lifecycle, method, path, body)
 
-    def admit(self, authorization: str) -> str:
-        """The service that a signature is for. Raises the error that AWS has for unknown credentials."""
+    def admit(self, authorization: str) -> None:
+        """Let in who has the key. Raises the error that AWS has for unknown credentials."""
         found = _CREDENTIAL.search(authorization)
         given = found.group(1) if found else authorization.removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), self._access_key.encode()):
@@ -136,7 +136,6 @@ class Dispatch:
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.",
             )
-        return found.group(2) if found else ""
 
     def _refuse_first(self, name: str) -> None:
         """Throttling, and the faults that strike before the work."""
@@ -213,10 +212,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def _answer(self, body: bytes) -> tuple[int, str, bytes]:
-        dispatch, service = self.server.dispatch, ""
+        dispatch = self.server.dispatch
         target = self.headers.get("X-Amz-Target")
+        authorization = self.headers.get("Authorization", "")
+        service = _read_service(authorization)
         try:
-            service = dispatch.admit(self.headers.get("Authorization", ""))
+            dispatch.admit(authorization)
             if self.path.startswith("/_standin"):
                 return _as_json(dispatch.order(self.command, self.path, _read_json(body)))
             if target is None:
@@ -228,6 +229,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return error.status, "text/xml", neighbours.show_error(service, error).encode()
             shown = {"__type": error.code, "message": error.message, **error.extra}
             return _as_json(shown, error.status)
+
+
+def _read_service(authorization: str) -> str:
+    """The AWS service that a signature is for; empty without one."""
+    found = _CREDENTIAL.search(authorization)
+    return found.group(2) if found else ""
 
 
 def _read_json(body: bytes) -> Json:
