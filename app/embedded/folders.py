@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -79,6 +80,11 @@ class DataFolder:
     def lock(self) -> Path:
         """The file whose flock says that somebody uses this folder."""
         return self.path / "lock"
+
+    def clear_sockets(self) -> None:
+        """After the servers have stopped: leave no folder outside ours behind."""
+        if self.run.parent != self.path:
+            shutil.rmtree(self.run, ignore_errors=True)
 
 
 def list_candidates(explicit: str | None) -> list[tuple[Path, str]]:

@@ -84,6 +84,7 @@ def _run_in_folder(options: UpOptions, say: Say) -> None:
         stack = _Stack(options, folder, lock, say)
         stack.run()
     finally:
+        folder.clear_sockets()
         lock.close()
 
 

@@ -129,9 +129,14 @@ def test_a_path_with_blanks_quotes_and_great_length_works(data: Path) -> None:
     long.parent.mkdir(mode=0o711)
     long.parent.chmod(0o711)
 
-    with Gateway(long) as gateway, gateway.comes_up().connect() as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-        assert len(gateway.read_state()["run"]) < 86
+    with Gateway(long) as gateway:
+        with gateway.comes_up().connect() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        sockets = Path(gateway.read_state()["run"])
+        assert len(str(sockets)) < 86
+        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+        gateway.is_asked_to_stop()
+        assert not sockets.exists()
 
     with Gateway(long.parent / "short") as gateway, gateway.comes_up().connect() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
