@@ -201,6 +201,16 @@ def find_place(session: Session, charger_id: str, incarnation: int) -> str | Non
     return found
 
 
+def list_placed(session: Session) -> Sequence[Any]:
+    """(charger id, incarnation, host id) of every runtime that is on a host and not gone."""
+    return session.execute(
+        text(
+            """SELECT charger_id, incarnation, host_id FROM runtimes
+               WHERE host_id IS NOT NULL AND state <> 'gone'"""
+        )
+    ).all()
+
+
 _LOOK: Final = text(
     """
     SELECT t.charger_id, t.incarnation, r.state, r."end", r.stop_requested_at IS NOT NULL AS stopping,

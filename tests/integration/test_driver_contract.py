@@ -7,21 +7,27 @@ it (`test_ecs_driver.py`, `test_docker_driver.py`, `test_local_driver.py`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import pytest
 
 from tests.driver_world import DriverWorld
 from tests.ecs_world import make_ecs_world
+from tests.local_world import make_local_world
 from workers.runtimes.base import EndClass, Find, Phase, RuntimeUnavailable
 
-WORLDS = {"ecs": make_ecs_world}
+#: Makers of worlds; each may take fixtures from the request.
+WORLDS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[DriverWorld]]] = {
+    "ecs": lambda _: make_ecs_world(),
+    "local": make_local_world,
+}
 
 
 @pytest.fixture(params=sorted(WORLDS))
 def world(request: pytest.FixtureRequest) -> Iterator[DriverWorld]:
-    with WORLDS[request.param]() as world:
+    with WORLDS[request.param](request) as world:
         yield world
 
 

@@ -81,7 +81,7 @@ class LocalDriver:
 
         placement = self._run(place)
         if placement.host_id is not None:
-            return _make_handle(key, placement.host_id)
+            return _make_handle(key.charger_id, key.incarnation, placement.host_id)
         if placement.over:
             raise RuntimeRejected("This start was called off.", code="start_called_off")
         self._check_room(self._run(partial(hosts.measure_room, away_s=self._away_s)))
@@ -97,7 +97,9 @@ class LocalDriver:
             return hosts.find_place(session, key.charger_id, key.incarnation)
 
         host_id = self._run(find)
-        return Find.NOTHING if host_id is None else _make_handle(key, host_id)
+        if host_id is None:
+            return Find.NOTHING
+        return _make_handle(key.charger_id, key.incarnation, host_id)
 
     def observe(self, handles: Sequence[Handle]) -> Sequence[Observation]:
         """What the rows say, and for hosts that are away whether their process has ended."""
@@ -118,9 +120,15 @@ class LocalDriver:
 
         self._run(ask)
 
-    def list_strays(self, install_id: str) -> Sequence[Stray]:  # noqa: ARG002  # none can be
-        """None: what a host runs and should not is dropped when link and host compare digests."""
-        return ()
+    def list_strays(self, install_id: str) -> Sequence[Stray]:  # noqa: ARG002  # the database is its own
+        """What is placed and not gone: each has its row, so none is ever a stray.
+
+        What a host runs and should not is dropped when link and host compare digests.
+        """
+        return [
+            Stray(_make_handle(row.charger_id, row.incarnation, row.host_id), *row[:2])
+            for row in self._run(hosts.list_placed)
+        ]
 
     def _check_room(self, room: hosts.Room) -> None:
         if room.hosts == 0:
@@ -146,12 +154,12 @@ class LocalDriver:
             raise RuntimeUnavailable("The database does not answer.") from error
 
 
-def _make_handle(key: Key, host_id: str) -> Handle:
+def _make_handle(charger_id: str, incarnation: int, host_id: str) -> Handle:
     return {
         "v": _VERSION,
         "host_id": host_id,
-        "charger_id": key.charger_id,
-        "incarnation": key.incarnation,
+        "charger_id": charger_id,
+        "incarnation": incarnation,
     }
 
 
