@@ -16,15 +16,18 @@ from app.api import (
     catalog,
     chargers,
     commands,
+    fleet,
     health,
     location_chargers,
     locations,
     pages,
+    runs,
     templates,
 )
 from app.api.auth import Gate
 from app.api.call import Desk
 from app.api.errors import register_errors
+from app.api.metrics import measure
 from app.api.openapi import Api
 from app.api.operations import Blueprint
 from app.api.watchdog import Watchdog
@@ -43,6 +46,8 @@ BLUEPRINTS: Final[tuple[Blueprint, ...]] = (
     catalog.blueprint,
     templates.blueprint,
     commands.blueprint,
+    runs.blueprint,
+    fleet.blueprint,
     health.blueprint,
 )
 
@@ -82,6 +87,7 @@ def create_app(
     app.register_blueprint(pages.blueprint)
     app.before_request(_name_request)
     app.after_request(_sign_answer)
+    measure(app, desk.reads, settings.install_id)
     return app
 
 
