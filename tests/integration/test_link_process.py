@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.db import make_engine, make_sessions
 from app.settings import Settings
+from app.tokens import make_host_credential
 from migrations import upgrade
+from tests.link_peers import QUICK, RunningCsms, Simulator
 from tests.link_runtime import PATIENCE_S
 from tests.link_world import World, make_world
 from tests.servers import Postgres, make_folder
@@ -71,9 +73,10 @@ def _start(settings: Settings, port: int) -> LinkProgram:
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[LinkProgram]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def running(settings: Settings, port: int | None = None) -> Iterator[LinkProgram]:
+    if port is None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
     link = _start(settings, port)
     try:
         yield link
@@ -103,6 +106,29 @@ def test_sigterm_sends_the_runtimes_to_the_next_link_and_exits_0(
     assert host.credential not in log
     assert "hunter2" not in log
     assert settings.link_secret not in log
+
+
+def test_a_killed_link_costs_no_charger_its_csms_and_the_next_one_takes_over(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    with RunningCsms() as csms, running(settings) as first:
+        world.until(first.is_ready)
+        token = make_host_credential(settings.link_secret, "h1")
+        simulator = Simulator(first.url, token, tmp_path)
+        try:
+            world.until(lambda: world.host_row())
+            charger_id = world.create(ws_url=csms.judge.url, settings=QUICK)
+            world.place(charger_id)
+            world.until(lambda: world.charger(charger_id).stage == "online")
+            first.process.kill()
+            first.process.wait()
+            with running(settings, first.port):
+                command_id = world.command(charger_id, "plug_connector")
+                world.until(lambda: world.get_command(command_id).state == "applied")
+                assert world.charger(charger_id).verdict == "connected"
+                assert [one.close_code for one in csms.judge.sockets] == [None]
+        finally:
+            simulator.is_killed()
 
 
 def test_a_port_in_use_is_said_in_one_sentence(settings: Settings) -> None:
