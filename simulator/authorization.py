@@ -156,8 +156,13 @@ def _answer_check(charger: Charger, asking: Asking, status: str) -> None:
         charger.end_command(asking.command_id, {"id_tag": asking.token.id, "status": status})
 
 
-def obstacle(station: Station, bay: Bay, token: Token, parent: str | None) -> str | None:
-    """Why this token cannot begin a transaction at this bay now, as a sentence; None when it can."""
+def obstacle(
+    station: Station, bay: Bay, token: Token | None = None, parent: str | None = None
+) -> str | None:
+    """Why no transaction can begin at this bay now, as a sentence; None when one can.
+
+    Without a token reservations are left aside: they depend on who comes.
+    """
     connector = bay.connector
     if connector.fault is not None:
         return f"Connector {bay.id} is faulted: {connector.fault}."
@@ -166,6 +171,8 @@ def obstacle(station: Station, bay: Bay, token: Token, parent: str | None) -> st
     if bay.tx is not None and bay.tx.token is not None:
         return f"A transaction runs on connector {bay.id} already."
     held = station.reservations
-    if held is not None and held.refuses(connector, station.connectors, token.id, parent):
+    if token is None or held is None:
+        return None
+    if held.refuses(connector, station.connectors, token.id, parent):
         return f"Connector {bay.id} is reserved for somebody else."
     return None

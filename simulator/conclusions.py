@@ -31,7 +31,7 @@ def refresh(charger: Charger, bay: Bay, now: float, trigger: str | None = None) 
     installing = station.firmware is not None and station.firmware.blocks_charging
     connector.operative = bay.in_service and not installing
     limit = _limit(station, bay, now)
-    gives = tx is not None and tx.gives_energy and connector.fault is None
+    gives = tx is not None and tx.gives_energy(meter.energy_wh) and connector.fault is None
     offer = _offer(charger, station, bay, limit) if gives or tx is None else Offer(0.0, 1)
     if offer != meter.offer:
         meter.limit(now, offer)
@@ -123,6 +123,8 @@ def _next_change(bay: Bay, limit: Limit, now: float) -> float:
     times = [limit.until, now + bay.meter.seconds_to_full()]
     if tx.ends_at is not None:
         times.append(tx.ends_at)
+    if tx.allowance_wh is not None:
+        times.append(now + (bay.meter.seconds_to(tx.allowance_wh) or math.inf))
     if tx.energy_goal_wh is not None:
         times.append(now + bay.meter.seconds_to(tx.begin_wh + tx.energy_goal_wh))
     # Never at once again: a time that rounding left a hair short must not ring for ever.

@@ -105,8 +105,7 @@ _CORE = (
     Key("ConnectorPhaseRotation", Kind.LIST, "NotApplicable"),
     _fixed("ConnectorPhaseRotationMaxLength", "100"),
     _fixed("GetConfigurationMaxKeys", "100"),
-    # 0 is not an interval anybody can keep; a day is the longest useful one.
-    _number("HeartbeatInterval", 0, 0, 86_400),
+    _number("HeartbeatInterval", 300, 1, 86_400),
     _number("LightIntensity", 100, 0, 100),
     _flag("LocalAuthorizeOffline", "true"),
     _flag("LocalPreAuthorize", "false"),
@@ -116,7 +115,6 @@ _CORE = (
     _measurands("MeterValuesSampledData", _SAMPLED),
     _fixed("MeterValuesSampledDataMaxLength", "9"),
     _number("MeterValueSampleInterval", 60, 0, 86_400),
-    _number("MinimumStatusDuration", 0, 0, 3600),
     _fixed("NumberOfConnectors", "1"),
     _number("ResetRetries", 1, 0, 10),
     _flag("StopTransactionOnEVSideDisconnect", "true"),

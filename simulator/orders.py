@@ -142,9 +142,9 @@ def start(charger: Charger, command: Command, token: Token, now: float) -> Mappi
     Ends when the transaction begins, or when it is clear that it will not.
     """
     bay = _bay(charger, command.args)
-    obstacle = authorization.obstacle(station_of(charger), bay, token, None)
-    if bay.tx is not None or (obstacle is not None and "reserved" not in obstacle):
-        raise CommandRejected(obstacle or f"A transaction runs on connector {bay.id} already.")
+    obstacle = authorization.obstacle(station_of(charger), bay)
+    if obstacle is not None:
+        raise CommandRejected(obstacle)
     goal = command.args.get("target_energy_kwh")
     order = Order(
         command.id, command.args.get("duration_seconds"), None if goal is None else goal * 1000.0

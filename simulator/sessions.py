@@ -135,10 +135,13 @@ def deauthorize(charger: Charger, bay: Bay, now: float) -> None:
     station = station_of(charger)
     if bay.tx is None or bay.tx.deauthorized or bay.tx.stopped_by is not None:
         return
-    if station.voice.terms(station).stops_on_invalid:
+    terms = station.voice.terms(station)
+    if terms.stops_on_invalid:
         stop(charger, bay, End.DEAUTHORIZED, now)
         return
+    bay.meter.advance(now)
     bay.tx.deauthorized = True
+    bay.tx.allowance_wh = bay.meter.energy_wh + terms.energy_on_invalid_wh
     refresh(charger, bay, now, "Deauthorized")
 
 

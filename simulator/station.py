@@ -48,6 +48,8 @@ class Terms(NamedTuple):
     connection_timeout_s: float
     stops_on_unplug: bool
     stops_on_invalid: bool
+    #: Wh that may still flow after the authorization was taken back, when that does not stop it.
+    energy_on_invalid_wh: float
     asks_for_remote: bool
     sample_interval_s: float
     stop_sample_interval_s: float

@@ -58,6 +58,7 @@ class Transaction:
     """One transaction on one connector. Time in epoch seconds, energy in Wh, all JSON in `dump`."""
 
     __slots__ = (
+        "allowance_wh",
         "begin_wh",
         "begun",
         "csms_id",
@@ -88,6 +89,8 @@ class Transaction:
         self.csms_id: int | None = None
         #: The CSMS took the authorization back, and the transaction goes on without energy.
         self.deauthorized = False
+        #: Up to this register it may still take energy then.
+        self.allowance_wh: float | None = None
         #: Where start_session asked it to end by itself.
         self.ends_at: float | None = None
         self.energy_goal_wh: float | None = None
@@ -114,10 +117,13 @@ class Transaction:
         self.sequence += 1
         return number
 
-    @property
-    def gives_energy(self) -> bool:
-        """Whether somebody is authorized to take energy."""
-        return self.token is not None and not self.deauthorized and self.stopped_by is None
+    def gives_energy(self, register_wh: float) -> bool:
+        """Whether somebody is authorized to take energy while the register stands so."""
+        if self.token is None or self.stopped_by is not None:
+            return False
+        if not self.deauthorized:
+            return True
+        return self.allowance_wh is not None and register_wh < self.allowance_wh - 1e-3
 
     @property
     def shown_id(self) -> str:

@@ -62,7 +62,7 @@ def change(charger: Charger, name: str, value: str, now: float) -> ChangeStatus:
 def _take_effect(charger: Charger, name: str, value: str, now: float) -> None:
     if name in _SAMPLING:
         rearm_samples(charger, now)
-    elif name == "heartbeatinterval" and int(value) > 0:
+    elif name == "heartbeatinterval":
         charger.interval_s = float(value)
         if "heartbeat" in charger.timers:
             charger.set_timer("heartbeat", now + charger.interval_s)

@@ -67,6 +67,7 @@ class Voice16:
             connection_timeout_s=keys.number("ConnectionTimeOut"),
             stops_on_unplug=keys.flag("StopTransactionOnEVSideDisconnect"),
             stops_on_invalid=keys.flag("StopTransactionOnInvalidId"),
+            energy_on_invalid_wh=keys.number("MaxEnergyOnInvalidId"),
             asks_for_remote=keys.flag("AuthorizeRemoteTxRequests"),
             sample_interval_s=sample_s,
             stop_sample_interval_s=sample_s if keys.text("StopTxnSampledData") else 0,

@@ -5,12 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator import works
+from simulator.behaviour import Moment
 from simulator.ocpp201 import BEHAVIOUR
 from simulator.station import station_of
 from simulator.v201.remote import rejected
+from simulator.v201.voice import model_of
 
 if TYPE_CHECKING:
     from simulator.charger import Charger
+
+
+@BEHAVIOUR.moment(Moment.OFFLINE)
+def watch_absence(charger: Charger, now: float) -> None:
+    """After OfflineThreshold the CSMS is to be told every status again (B04.FR.01)."""
+    threshold = model_of(station_of(charger)).number("OCPPCommCtrlr", "OfflineThreshold")
+    # "Exceeds" in B04.FR.01: as long as the threshold is not yet too long.
+    charger.set_timer("stale", now + threshold + 0.001)
+
+
+@BEHAVIOUR.moment(Moment.ONLINE)
+def end_absence(charger: Charger, now: float) -> None:
+    """Back in time: only what changed is told."""
+    del now
+    charger.cancel_timer("stale")
+
+
+@BEHAVIOUR.timer("stale")
+def grow_stale(charger: Charger, argument: str, now: float) -> None:
+    """Away for too long: what was told no longer counts."""
+    del argument, now
+    if not charger.is_up:
+        for outlet in charger.outlets:
+            outlet.reported = None
 
 
 @BEHAVIOUR.action("ChangeAvailability")

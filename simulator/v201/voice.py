@@ -73,6 +73,7 @@ class Voice201:
             connection_timeout_s=model.number("TxCtrlr", "EVConnectionTimeOut"),
             stops_on_unplug=model.flag("TxCtrlr", "StopTxOnEVSideDisconnect"),
             stops_on_invalid=model.flag("TxCtrlr", "StopTxOnInvalidId"),
+            energy_on_invalid_wh=model.number("TxCtrlr", "MaxEnergyOnInvalidId"),
             asks_for_remote=model.flag("AuthCtrlr", "AuthorizeRemoteStart"),
             sample_interval_s=sampled * model.number("SampledDataCtrlr", "TxUpdatedInterval"),
             stop_sample_interval_s=sampled * model.number("SampledDataCtrlr", "TxEndedInterval"),
@@ -165,6 +166,8 @@ class Voice201:
         model = model_of(station_of(charger))
         tx = bay.tx
         if context == "Sample.Clock":
+            if tx is not None and model.number("AlignedDataCtrlr", "TxEndedInterval"):
+                _keep(bay, tx, model.text("AlignedDataCtrlr", "TxEndedMeasurands"), now, context)
             names = model.text("AlignedDataCtrlr", "Measurands")
             if tx is not None and model.flag("AlignedDataCtrlr", "SendDuringIdle"):
                 return
@@ -189,10 +192,9 @@ class Voice201:
 
     def keep_sample(self, charger: Charger, bay: Bay, now: float) -> None:
         """A sample for the Ended event."""
-        values = _read(charger, bay, "TxEndedMeasurands", "Sample.Periodic")
-        if bay.tx is not None and values:
-            bay.tx.samples.append(meter_value(now, values))
-            thin(bay.tx.samples, _MAX_SAMPLES)
+        names = model_of(station_of(charger)).text("SampledDataCtrlr", "TxEndedMeasurands")
+        if bay.tx is not None:
+            _keep(bay, bay.tx, names, now, "Sample.Periodic")
 
     def say_reservation_over(self, charger: Charger, reservation_id: int, now: float) -> None:
         """ReservationStatusUpdate (H04)."""
@@ -284,6 +286,13 @@ def _differs(charger: Charger, before: float | None, after: float | None) -> boo
 def _read(charger: Charger, bay: Bay, variable: str, context: str) -> list[dict[str, Any]]:
     names = model_of(station_of(charger)).text("SampledDataCtrlr", variable)
     return sampled_values201(bay.meter.read(), parse_measurands(names) or [], context)
+
+
+def _keep(bay: Bay, tx: Transaction, names: str, now: float, context: str) -> None:
+    values = sampled_values201(bay.meter.read(), parse_measurands(names) or [], context)
+    if values:
+        tx.samples.append(meter_value(now, values))
+        thin(tx.samples, _MAX_SAMPLES)
 
 
 def _send(

@@ -121,6 +121,16 @@ def test_a_reset_waits_for_idleness_or_does_not():
     assert bench.last("BootNotification")["reason"] == "RemoteReset"
 
 
+@pytest.mark.parametrize(("away_s", "told"), [(50, 0), (70, 2)])
+def test_after_a_long_absence_every_status_is_told_again(away_s, told):
+    bench = Bench(V201, connectors=2)
+    bench.lose()
+    bench.forget()
+    bench.wait(away_s)
+    bench.connect()
+    assert len(bench.said("StatusNotification")) == told
+
+
 def test_unlocking_respects_who_charges():
     bench = Bench(V201)
     ask = {"evseId": 1, "connectorId": 1}

@@ -172,6 +172,18 @@ def test_without_stop_on_invalid_id_the_energy_is_withheld():
     assert (bench.shown()["status"], bench.shown()["power_w"]) == ("SuspendedEVSE", 0)
 
 
+def test_the_energy_left_to_an_invalid_token_is_counted():
+    bench = Bench(
+        configuration={"StopTransactionOnInvalidId": "false", "MaxEnergyOnInvalidId": "1000"}
+    )
+    bench.says["StartTransaction"] = {"transactionId": 7, "idTagInfo": {"status": "Invalid"}}
+    bench.do("start_transaction", id_tag="TAG")
+    assert bench.shown()["status"] == "Charging"
+    bench.wait(3600)
+    assert bench.shown()["status"] == "SuspendedEVSE"
+    assert bench.shown()["energy_wh"] == 1000
+
+
 def test_a_token_before_the_cable_waits_and_then_times_out():
     bench = Bench(configuration={"ConnectionTimeOut": "30"})
     assert bench.ask("RemoteStartTransaction", idTag="TAG") == {"status": "Accepted"}
