@@ -36,7 +36,8 @@ RUN cd /srv/charger && /opt/venv/bin/python -m simulator host --help >/dev/null 
     && /opt/venv/bin/python -m compileall -q /opt/venv/lib /srv/charger
 
 FROM ${BASE} AS simulator
-RUN useradd --uid 10001 --user-group --no-create-home charger
+RUN useradd --uid 10001 --user-group --no-create-home charger && mkdir /var/lib/charger \
+    && chown charger: /var/lib/charger
 COPY --from=build-simulator /opt/venv /opt/venv
 COPY --from=build-simulator /srv/charger /srv/charger
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
@@ -67,6 +68,7 @@ RUN touch /srv/gateway/README.md && install-list build \
 
 FROM ${BASE} AS gateway
 RUN useradd --uid 10001 --user-group --no-create-home gateway
+COPY deploy/check_http.sh /usr/local/bin/check-http
 COPY --from=build-gateway /opt/venv /opt/venv
 COPY --from=build-gateway /srv/gateway /srv/gateway
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp

@@ -18,6 +18,7 @@ from celery import Celery, chain
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from app import metrics
 from app.jobs import QUEUE_STEPS, Hint
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class HintQueue:
             try:
                 self._queue.put_nowait(hint)
             except queue.Full:
-                self.counts["dropped"] += 1
+                self._count("dropped")
         self._start()
 
     def _flush(self, session: Session) -> None:
@@ -129,12 +130,16 @@ class HintQueue:
             try:
                 make_chain(self._sender, hint).apply_async()
             except Exception as error:  # noqa: BLE001  # any failure to send is the keeper's to mend
-                self.counts["lost"] += 1
+                self._count("lost")
                 log.warning(
                     "hint not sent: %s", type(error).__name__, extra={"run_id": hint.run_id}
                 )
             else:
-                self.counts["sent"] += 1
+                self._count("sent")
+
+    def _count(self, outcome: str) -> None:
+        self.counts[outcome] += 1
+        metrics.HINTS.labels(outcome).inc()
 
 
 def _forget(session: Session) -> None:

@@ -135,6 +135,8 @@ class Settings:
     keep_commands_days: float = 7.0
     #: Where prometheus_client's processes meet; empty keeps metrics per process.
     metrics_dir: str = ""
+    #: Port of a worker's own `/metrics` and `/health`; 0: it has none.
+    worker_metrics_port: int = 0
     #: Database connections of one process.
     db_pool_size: int = 8
     engine: EngineSettings = field(default_factory=EngineSettings)
@@ -231,6 +233,9 @@ def _read_fields(env: environs.Env) -> dict[str, Any]:
         "keep_runs_days": env.float("KEEP_RUNS_DAYS", 30.0),
         "keep_commands_days": env.float("KEEP_COMMANDS_DAYS", 7.0),
         "metrics_dir": env.str("METRICS_DIR", ""),
+        "worker_metrics_port": env.int(
+            "WORKER_METRICS_PORT", 0, validate=validate.Range(min=0, max=65_535)
+        ),
         "db_pool_size": env.int("DB_POOL_SIZE", 8, validate=one_or_more),
     }
 

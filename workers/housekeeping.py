@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app import metrics
 from app.store import retention
 from workers.runs.context import Context
 
@@ -14,6 +15,8 @@ def tidy(context: Context) -> dict[str, int]:
             with context.sessions.begin() as session:
                 count = retention.apply(session, rule)
             removed[rule.table] = removed.get(rule.table, 0) + count
+            metrics.HOUSEKEEPING.labels(rule.table).inc(count)
             if count < retention.BATCH:
                 break
+    metrics.HOUSEKEEPING_AT.set_to_current_time()
     return removed

@@ -14,6 +14,7 @@ from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from app.logs import bound, set_up_logs
 from app.workflows import Kind
+from workers import metering
 from workers.celery_app import app, settings
 from workers.housekeeping import tidy as tidy_tables
 from workers.runs.context import get_context
@@ -68,6 +69,11 @@ def _set_up(**_: Any) -> None:
 @worker_ready.connect
 def _start_keeper(**_: Any) -> None:
     Keeper.start_in_this_process()
+    if settings.worker_metrics_port:
+        metering.serve(
+            settings.worker_metrics_port,
+            lambda: Keeper.is_well_in_this_process(metering.PATIENCE_S),
+        )
 
 
 @worker_shutting_down.connect

@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import text
 
 from workers.runs.context import Context
-from workers.runtimes.base import Herald, RuntimeTrouble
+from workers.runtimes.base import Driver, Herald, RuntimeTrouble
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,11 @@ class Ears:
         """Listen until `stopped`, again and again; ends at once when the driver has nothing to tell."""
         while not stopped.is_set():
             try:
-                driver = self._context.driver(self._context.provider)
-                if not isinstance(driver, Herald):
+                herald: Herald | Driver = self._context.driver(self._context.provider)
+                listen = getattr(herald, "listen", None)
+                if listen is None:
                     return
-                driver.listen(self.hear)
+                listen(self.hear)
             except RuntimeTrouble as trouble:
                 log.info("the runtime backend cannot be heard: %s", trouble)
             except Exception:

@@ -24,6 +24,7 @@ from celery.exceptions import Retry
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app import metrics
 from app.db import CHANNEL_NEWS, DatabaseAway, notify
 from app.jobs import Hint
 from app.lifecycle import Event, Status, move
@@ -65,10 +66,11 @@ class Engine:
         """Do `step` of a run if it is ours to do. The word that Flower shows."""
         held = self._persist(lambda session: self._claim(session, run_id, step))
         if held is None:
+            metrics.HINTS_STALE.labels(step).inc()
             return _end_chain(task, "stale")
         with bound(organization_id=held.organization_id):
             with self._lease.hold(held):
-                outcome = self._act(held)
+                outcome = self._measure(held)
             word = self._settle(task, held, outcome)
             log.info("step %s", word, extra={"attempt": held.attempts})
         return word
@@ -86,6 +88,16 @@ class Engine:
         return held
 
     # act
+
+    def _measure(self, held: runs.Claim) -> Outcome:
+        began = time.monotonic()
+        outcome = self._act(held)
+        kind = held.kind.value
+        metrics.STEP_SECONDS.labels(kind, held.step).observe(time.monotonic() - began)
+        metrics.STEPS.labels(kind, held.step, type(outcome).__name__.lower()).inc()
+        if isinstance(outcome, Again | Redo | Fail):
+            metrics.STEP_TROUBLES.labels(held.step, outcome.problem.code).inc()
+        return outcome
 
     def _act(self, held: runs.Claim) -> Outcome:
         if held.unended > self._clocks.max_claims and not _never_fails(held):

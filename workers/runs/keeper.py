@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app import metrics
 from app.db import DatabaseAway
 from app.jobs import Hint
 from app.store import hints
@@ -40,6 +42,8 @@ class Keeper:
         self._clocks = context.engine
         self._watch = Watch(context)
         self._stopped = threading.Event()
+        #: When each loop last ended a round, however it ended.
+        self._turned = {"pass": time.monotonic(), "watch": time.monotonic()}
         #: Set when the watch should look before its time.
         self._rung = threading.Event()
         self._threads = [
@@ -64,6 +68,11 @@ class Keeper:
             thread.start()
 
     @classmethod
+    def is_well_in_this_process(cls, patience_s: float) -> bool:
+        """Whether the keeper of this worker was started and turns."""
+        return cls._running is not None and cls._running.is_turning(patience_s)
+
+    @classmethod
     def stop_in_this_process(cls) -> None:
         """Let the threads end after what they do now."""
         if cls._running is not None:
@@ -79,8 +88,19 @@ class Keeper:
                     pass
             except DatabaseAway as error:
                 log.warning("keeper %s waits for the database: %s", name, type(error).__name__)
+                outcome = "database_away"
             except Exception:
                 log.exception("keeper %s failed and goes on", name)
+                outcome = "failed"
+            else:
+                outcome = "ok"
+            metrics.KEEPER_ROUNDS.labels(name, outcome).inc()
+            self._turned[name] = time.monotonic()
+
+    def is_turning(self, patience_s: float) -> bool:
+        """Whether both loops have ended a round within so many seconds."""
+        now = time.monotonic()
+        return all(now - turned < patience_s for turned in self._turned.values())
 
     def _is_stopped_after(self, pause: float, bell: threading.Event) -> bool:
         """Sleep until the bell rings, `pause` seconds at most."""
@@ -100,6 +120,8 @@ class Keeper:
             )
             opened = open_recoveries(session, self._context.queue, batch=self._clocks.recover_batch)
         self._context.queue.send([*found, *admitted])
+        metrics.HINTS_SWEPT.inc(len(found))
+        metrics.RECOVERIES.inc(opened)
         if found or opened:
             log.info("keeper pass", extra={"swept": len(found), "recovered": opened})
         return len(found) >= self._clocks.sweep_batch

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import text
 
+from app import metrics
 from app.store import hints, installation, runtimes
 from workers.runs.context import Context
 from workers.runs.reconciler import find_forgotten
@@ -158,6 +159,7 @@ class Watch:
                 if (stray.charger_id, stray.incarnation) not in owned:
                     if not stray.has_ended:
                         log.warning("stray stopped", extra={"charger_id": stray.charger_id})
+                        metrics.STRAYS.labels(driver.provider).inc()
                     driver.stop(stray.handle, f"{install_id}:stray")
         except RuntimeTrouble as trouble:
             log.warning("strays: %s", trouble, extra={"provider": driver.provider})

@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 #: Opaque to everybody but the driver that made it; JSON, with a version under "v".
 Handle: TypeAlias = Mapping[str, Any]
@@ -222,9 +222,8 @@ class Driver(Protocol):
         """Every runtime of this installation that the backend still holds."""
 
 
-@runtime_checkable
 class Herald(Protocol):
-    """A driver whose backend tells by itself when something happened to a runtime."""
+    """What a driver also has when its backend tells by itself that something happened to a runtime."""
 
     def listen(self, heard: Callable[[str, int], None]) -> None:
         """Call `heard(charger_id, incarnation)` for each piece of news, until the backend goes away.

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.settings import Settings
 from workers.runtimes.base import Driver, RuntimeRejected
+from workers.runtimes.measured import measure
 
 Maker = Callable[[Settings, "sessionmaker[Session]"], Driver]
 
@@ -65,7 +66,7 @@ class Drivers:
             maker = MAKERS.get(provider)
             if maker is None:
                 raise RuntimeRejected(f"This installation has no driver for {provider}.")
-            self._made[provider] = maker(self._settings, self._sessions)
+            self._made[provider] = measure(maker(self._settings, self._sessions))
         return self._made[provider]
 
     def list_configured(self) -> Sequence[str]:

@@ -1,0 +1,54 @@
+"""`/metrics` and `/health` of one worker, on a port of its own (GATEWAY_WORKER_METRICS_PORT).
+
+The main process answers for its children: they count into the same folder (`app.metrics`). Healthy means that the
+keeper's threads turn; a database or broker that is away is not the worker's illness.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from app import metrics
+
+log = logging.getLogger(__name__)
+
+#: A round of the keeper may take this long, seconds: drivers can be slow.
+PATIENCE_S: Final = 120.0
+
+
+def serve(port: int, is_well: Callable[[], bool], *, host: str = "") -> ThreadingHTTPServer:
+    """Answer in a thread of this process until it ends; the server, whose port is known when `port` is 0."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """Two paths; whoever reaches the port may read both."""
+
+        def do_GET(self) -> None:
+            """Answer."""
+            if self.path == "/metrics":
+                self._answer(200, metrics.CONTENT_TYPE, metrics.render())
+            elif self.path == "/health":
+                well = is_well()
+                body = b'{"status":"ok"}' if well else b'{"status":"the keeper stands still"}'
+                self._answer(200 if well else 503, "application/json", body)
+            else:
+                self._answer(404, "application/json", b'{"detail":"/metrics or /health"}')
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """A scrape each few seconds is no news."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    log.info("metrics are served on port %d", server.server_address[1])
+    return server
