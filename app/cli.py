@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from app.console import commands
 from app.errors import DependencyDown, GatewayError
 
 if TYPE_CHECKING:
@@ -337,6 +338,9 @@ def link() -> None:
 
     run(load_settings())
 
+
+for _command in commands:
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main()
