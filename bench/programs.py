@@ -20,7 +20,7 @@ from typing import Final
 import psutil
 
 MIB: Final = 2**20
-_ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[1]
 _PATIENCE_S: Final = 120.0
 #: A secret for servers that live as long as a measurement.
 SECRET: Final = "a-secret-of-the-bench-that-is-long-enough-for-all"
@@ -32,7 +32,7 @@ def run_program(*argv: str, **environment: str) -> Iterator[psutil.Process]:
     child = subprocess.Popen(
         [sys.executable, *argv],
         env=os.environ | environment,
-        cwd=_ROOT,
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
