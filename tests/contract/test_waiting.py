@@ -39,6 +39,12 @@ class Room:
         raise AssertionError("nobody waits")
 
 
+@pytest.fixture(autouse=True)
+def only_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks again for safety's sake, so that a lost bell is a lost answer."""
+    monkeypatch.setattr("app.services.news.LOOK_S", 600.0)
+
+
 @pytest.fixture
 def room(app: Flask) -> Room:
     desk: Desk = app.extensions["desk"]
