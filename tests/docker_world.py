@@ -13,9 +13,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, Final
 
+import docker
 import pytest
 
 from tests.gateways import eventually
@@ -63,12 +65,24 @@ class DockerWorld:
         self._more.append(make_client(changed))
         return DockerDriver(changed, self._more[-1])
 
+    def driver_of_a_dead_backend(self) -> DockerDriver:
+        """One whose engine does not answer."""
+        # A port that nobody listens at; with the version given, nothing is asked before the first call.
+        client = docker.APIClient(base_url="tcp://127.0.0.1:1", version="1.41", timeout=5)
+        self._more.append(client)
+        return DockerDriver(self.settings, client)
+
+    def neighbour(self) -> AbstractContextManager[DockerWorld]:
+        """Another installation on the same engine."""
+        return make_docker_world(**self._values)
+
+    def unknown_handle(self) -> Handle:
+        """Of a container that was removed."""
+        return {"v": 1, "id": "0" * 64, "name": f"gw-{self.install_id}-none"}
+
     def close(self) -> None:
         """Remove every container of the installation."""
-        listed = self.client.containers(
-            all=True, filters={"label": f"gateway.install={self.install_id}"}
-        )
-        for one in listed:
+        for one in self._list():
             with contextlib.suppress(Exception):
                 self.client.remove_container(one["Id"], force=True)
         for client in (self.client, *self._more):
@@ -98,6 +112,19 @@ class DockerWorld:
         (seen,) = self.driver.observe([handle])
         return seen
 
+    def runs(self, handle: Handle) -> None:
+        """Wait until it is RUNNING and healthy."""
+
+        def is_well() -> bool:
+            seen = self.look(handle)
+            return seen.phase is Phase.RUNNING and seen.healthy is True
+
+        eventually(is_well, "the container is well")
+
+    def dies(self, handle: Handle) -> None:
+        """It is killed."""
+        self.client.kill(handle["id"])
+
     def ends(self, handle: Handle) -> End:
         """Wait until it is gone; how it ended."""
         eventually(lambda: self.look(handle).phase is Phase.GONE, "the container ends")
@@ -111,9 +138,17 @@ class DockerWorld:
         return found
 
     def count(self) -> int:
-        """Containers of the installation, in whatever state."""
-        wanted = {"label": f"gateway.install={self.install_id}"}
-        return len(self.client.containers(all=True, filters=wanted))
+        """Containers of the installation that run or may yet run."""
+        return len(self._list(status=["created", "running", "paused"]))
+
+    def count_all(self) -> int:
+        """Those that have ended too."""
+        return len(self._list())
+
+    def _list(self, **filters: Any) -> list[dict[str, Any]]:
+        wanted = {"label": f"gateway.install={self.install_id}", **filters}
+        listed: list[dict[str, Any]] = self.client.containers(all=True, filters=wanted)
+        return listed
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -75,11 +76,12 @@ def make_parts(
 ) -> dict[str, Program]:
     """Every part by name."""
     host, link_host = environment["GATEWAY_API_HOST"], environment["GATEWAY_LINK_HOST"]
+    counting = {**environment, "GATEWAY_METRICS_DIR": str(_make_metrics_folder(data))}
     parts = {
         "api": Program(
             "api",
             make_command("api"),
-            environment,
+            counting,
             is_ready=_make_http_probe(host, ports["api"], "/health/ready"),
         ),
         "link": Program(
@@ -88,7 +90,7 @@ def make_parts(
             environment,
             is_ready=_make_port_probe(link_host, ports["link"]),
         ),
-        "worker": Program("worker", make_command("worker"), environment),
+        "worker": Program("worker", make_command("worker"), counting),
         "beat": Program("beat", make_command("beat"), environment),
         "host": _make_host(environment, keyring, link_secret, data),
         "flower": _make_flower(environment, keyring, ports["flower"]),
@@ -102,6 +104,13 @@ def make_parts(
             is_ready=_make_port_probe("127.0.0.1", ports[STANDIN]),
         )
     return parts
+
+
+def _make_metrics_folder(data: Path) -> Path:
+    """Where the processes of API and worker count together; what earlier ones left would be counted again."""
+    folder = data / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _make_host(

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from app import metrics
 from app.catalog import load_catalog
 from app.db import DatabaseAway, make_engine, make_sessions
 from app.errors import GatewayError
@@ -31,6 +32,7 @@ from app.link.control import Control
 from app.link.doorbell import Doorbell
 from app.link.doors import Doors, Refusal
 from app.link.lookout import Lookout
+from app.link.metrics import LinkMetrics
 from app.link.sessions import BROKEN, RESTARTING, Registry, Session
 from app.link.writer import Batch, Writer
 from app.queue import HintQueue
@@ -81,6 +83,7 @@ class LinkServer:
             catalog=load_catalog(),
         )
         self.registry = Registry()
+        self._metrics = LinkMetrics(self.context.counters, self.registry)
         #: A part that works for ever has ended: the process is of no use any more.
         self.has_failed = asyncio.Event()
         self._is_closing = False
@@ -167,6 +170,8 @@ class LinkServer:
         path = request.path.partition("?")[0]
         if path == "/health":
             return self._answer(200, {"status": "ok", "sessions": str(len(self.registry))})
+        if path == "/metrics":
+            return self._render(200, metrics.CONTENT_TYPE, metrics.render([self._metrics]))
         if path != "/link":
             return self._answer(404, {"detail": "Runtimes dial /link."})
         if self._is_closing:
@@ -179,12 +184,15 @@ class LinkServer:
         connection.who = who
         return None
 
+    @classmethod
+    def _answer(cls, status: int, body: dict[str, str]) -> Response:
+        return cls._render(status, "application/json", orjson.dumps(body))
+
     @staticmethod
-    def _answer(status: int, body: dict[str, str]) -> Response:
-        content = orjson.dumps(body)
+    def _render(status: int, kind: str, content: bytes) -> Response:
         headers = Headers(
             {
-                "Content-Type": "application/json",
+                "Content-Type": kind,
                 "Content-Length": str(len(content)),
                 "Connection": "close",
             }

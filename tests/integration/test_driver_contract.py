@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.docker_world import make_docker_world, needs_docker
 from tests.driver_world import DriverWorld
 from tests.ecs_world import make_ecs_world
 from tests.local_world import make_local_world
@@ -20,12 +21,17 @@ from workers.runtimes.base import EndClass, Find, Phase, RuntimeUnavailable
 
 #: Makers of worlds; each may take fixtures from the request.
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[DriverWorld]]] = {
+    "docker": lambda _: make_docker_world(health_interval_s="1"),
     "ecs": lambda _: make_ecs_world(),
     "local": make_local_world,
 }
 
 
-@pytest.fixture(params=sorted(WORLDS))
+#: What a world needs that not every machine has.
+NEEDS = {"docker": needs_docker}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, [])) for name in sorted(WORLDS)])
 def world(request: pytest.FixtureRequest) -> Iterator[DriverWorld]:
     with WORLDS[request.param](request) as world:
         yield world

@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -46,6 +47,7 @@ from workers.runtimes.docker_request import (
 )
 from workers.runtimes.docker_settings import DockerSettings
 from workers.runtimes.docker_verdicts import (
+    ENGINE_ERROR,
     NAME_TAKEN,
     NO_ROOM,
     classify_call,
@@ -59,6 +61,9 @@ log = logging.getLogger(__name__)
 _VERSION: Final = 1
 _LOG_LINES: Final = 8
 _FULL_RETRY_S: Final = 15.0
+#: Another worker may be making the very same container.
+_NAME_TRIES: Final = 25
+_NAME_PAUSE_S: Final = 0.2
 _HEALTH: Final = re.compile(r"\((health: starting|healthy|unhealthy)\)")
 #: What the engine's list calls `State`, folded; what ended is looked at more closely.
 _PHASES: Final = {
@@ -116,19 +121,10 @@ class DockerDriver:
         """Create and start, or adopt the container of this key, in whatever state it is."""
         with _translated():
             self._refuse_when_full()
-            try:
-                created = self._client.create_container_from_config(
-                    request["body"], request["name"]
-                )
-                container_id, is_new = str(created["Id"]), True
-            except errors.APIError as error:
-                if error.status_code != 409:
-                    raise
-                container_id, is_new = self._adopt(key, request["name"]), False
-        handle = {"v": _VERSION, "id": container_id, "name": request["name"]}
-        if is_new or self._was_never_started(container_id):
-            self._start(container_id)
-        return handle
+            found = self._create_or_adopt(key, request)
+        if found["State"]["Status"] == "created":
+            self._start(str(found["Id"]))
+        return {"v": _VERSION, "id": str(found["Id"]), "name": request["name"]}
 
     def find(self, key: Key) -> Handle | Find:
         """By name; the engine knows at once what it has."""
@@ -191,19 +187,22 @@ class DockerDriver:
                 retry_after_s=_FULL_RETRY_S,
             )
 
-    def _adopt(self, key: Key, name: str) -> str:
-        """The name is taken: by an earlier call of this start, or by a stranger."""
-        found = self._client.inspect_container(name)
-        owner = read_owner(found["Config"].get("Labels"))
-        ours = (key.install_id, key.charger_id, key.incarnation)
-        if owner is None or (owner.install_id, owner.charger_id, owner.incarnation) != ours:
-            raise make_trouble(NAME_TAKEN, name)
-        return str(found["Id"])
-
-    def _was_never_started(self, container_id: str) -> bool:
-        with _translated():
-            found = self._inspect(container_id)
-        return found is not None and found["State"]["Status"] == "created"
+    def _create_or_adopt(self, key: Key, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The container as the engine knows it, made by us or by an earlier call of this start."""
+        for _ in range(_NAME_TRIES):
+            try:
+                made = self._client.create_container_from_config(request["body"], request["name"])
+            except errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+            else:
+                return {"Id": made["Id"], "State": {"Status": "created"}}
+            # The engine reserves a name before the container can be seen.
+            found = self._inspect(request["name"])
+            if found is not None:
+                return _admit(key, found)
+            time.sleep(_NAME_PAUSE_S)
+        raise make_trouble(ENGINE_ERROR, f"the name {request['name']} is reserved")
 
     def _start(self, container_id: str) -> None:
         """A container that the engine refuses to start stays in `created`; it is of no use then."""
@@ -318,6 +317,15 @@ class DockerDriver:
             # 409: it is being removed already.
             if error.status_code not in (404, 409):
                 raise
+
+
+def _admit(key: Key, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A container that has our name, if it is ours."""
+    owner = read_owner(found["Config"].get("Labels"))
+    ours = (key.install_id, key.charger_id, key.incarnation)
+    if owner is None or (owner.install_id, owner.charger_id, owner.incarnation) != ours:
+        raise make_trouble(NAME_TAKEN, str(found.get("Name")))
+    return found
 
 
 def _read_health(status: str) -> bool | None:
