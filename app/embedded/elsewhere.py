@@ -8,6 +8,8 @@ driver that AWS would get is pointed at it.
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
@@ -20,6 +22,8 @@ STANDIN: Final = "standin"
 LINK_HOST: Final = "GATEWAY_LINK_HOST"
 
 _REGION: Final = "us-east-1"
+#: The simulator's image, as `make images` names it; the stand-in runs our own simulator for it.
+_IMAGE: Final = "charger-simulator:0.1.0"
 #: AWS seconds per second: what takes ECS a minute takes here six seconds.
 _TIME_SCALE: Final = 10
 #: Fargate vCPUs that the pretended account has: 4 chargers each.
@@ -42,7 +46,7 @@ def apply_runtime(
     if runtime == "docker":
         if LINK_HOST not in given:
             made[LINK_HOST] = "0.0.0.0"  # noqa: S104  # see above
-        made.setdefault("GATEWAY_DOCKER_IMAGE", "charger-simulator:0.1.0")
+        made.setdefault("GATEWAY_DOCKER_IMAGE", _IMAGE)
         made.setdefault(
             "GATEWAY_DOCKER_LINK_URL", f"ws://host.docker.internal:{ports['link']}/link"
         )
@@ -57,7 +61,9 @@ def apply_runtime(
             "AWS_REGION": _REGION,
             "GATEWAY_ECS_CLUSTER": "default",
             "GATEWAY_ECS_REGION": _REGION,
-            "GATEWAY_ECS_IMAGE": "charger-simulator:0.1.0",
+            "GATEWAY_ECS_IMAGE": _IMAGE,
+            # Its tasks are processes of this machine.
+            "GATEWAY_ECS_ALLOW_LOOPBACK_LINK": "true",
             "GATEWAY_ECS_SUBNETS": "subnet-1",
             "GATEWAY_ECS_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/gateway-execution",
         }
@@ -77,6 +83,7 @@ def make_standin(
         *command,
         *("--port", str(port), "--region", _REGION),
         *("--time-scale", str(_TIME_SCALE), "--vcpu-quota", str(_VCPU_QUOTA)),
+        *("--image", f"{_IMAGE}={shlex.quote(sys.executable)} -P -m simulator host"),
     )
     ours = ("GATEWAY_", "SIMULATOR_", "AWS_")
     own = {name: value for name, value in environment.items() if not name.startswith(ours)}

@@ -53,6 +53,8 @@ class Runtime(Base):
     #: How it ended (`workers.runtimes.base.End`).
     end: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    #: When a worker last went to call the driver's start.
+    asked_at: Mapped[datetime] = mapped_column(server_default=NOW)
     accepted_at: Mapped[datetime | None]
     called_home_at: Mapped[datetime | None]
     online_at: Mapped[datetime | None]

@@ -88,14 +88,18 @@ def insert(session: Session, new: NewRun, *, cap: int) -> Hint | None:
     return make_hint(row) if row.hinted else None
 
 
+# Rows are locked in one order, so that two who wake many never wait for each other in a ring.
 # A sleeping run whose slot is free is hinted by the wake-up itself; any other wake-up leaves a mark (`wakes`)
 # that the worker sees when it parks, or a due time that the keeper sees.
 _WAKE: Final = text(
     f"""
+    WITH woken AS (
+        SELECT id FROM runs WHERE status = 'active' AND charger_id = ANY(:charger_ids)
+        ORDER BY id FOR UPDATE)
     UPDATE runs SET wakes = wakes + 1, due_at = least(due_at, clock_timestamp()),
            nudge_at = CASE WHEN lease_until > clock_timestamp() THEN nudge_at
                            ELSE least(nudge_at, clock_timestamp() + :nudge) END
-    WHERE status = 'active' AND charger_id = ANY(:charger_ids)
+    FROM woken WHERE runs.id = woken.id
     RETURNING {HINT_COLUMNS}, organization_id, hinted
     """
 )

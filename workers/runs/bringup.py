@@ -166,6 +166,9 @@ def _intend(context: Context, session: Session, held: runs.Claim) -> Runtime | O
     charger = session.scalars(query).one()
     recorded = runtimes.find_of_run(session, charger.id, held.run_id)
     if recorded is not None and recorded.incarnation > int(held.input.get("ended", 0)):
+        recorded.asked_at = func.clock_timestamp()
+        session.flush()
+        session.refresh(recorded)
         return recorded
     if not runs.is_mine(session, held):
         return Park(0.0)

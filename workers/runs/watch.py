@@ -38,6 +38,7 @@ _DUE: Final = text(
         WHERE provider = :provider AND state <> 'gone' AND handle IS NOT NULL
           AND coalesce(observed_at, '-infinity') < clock_timestamp()
               - (CASE WHEN stop_requested_at IS NULL AND called_home_at IS NOT NULL AND phase = 'running'
+                           AND facts -> 'healthy' IS DISTINCT FROM 'false'
                       THEN :calm ELSE :busy END) * interval '1 second'
         ORDER BY observed_at NULLS FIRST LIMIT :batch FOR UPDATE SKIP LOCKED)
     UPDATE runtimes AS r SET observed_at = clock_timestamp() FROM due

@@ -41,7 +41,31 @@ def _make_docker(settings: Settings, _: sessionmaker[Session]) -> Driver:
     return DockerDriver(own, make_client(own))
 
 
-MAKERS: Final[dict[str, Maker]] = {"local": _make_local, "docker": _make_docker}
+def _make_ecs(settings: Settings, sessions: sessionmaker[Session]) -> Driver:
+    from workers.runtimes.ecs import EcsDriver
+    from workers.runtimes.ecs_clients import make_client
+    from workers.runtimes.ecs_memory import EcsMemory
+    from workers.runtimes.ecs_settings import EcsSettings
+
+    # The keeper's watch and each child have clients and buckets of their own.
+    processes = settings.worker_concurrency + 1
+    own = EcsSettings.read(settings.ecs, install_id=settings.install_id, processes=processes)
+    memory = EcsMemory(sessions)
+    return EcsDriver(
+        own,
+        make_client(own, "ecs"),
+        templates=memory,
+        lock=memory.lock,
+        asked=memory.asked,
+        logs=make_client(own, "logs"),
+    )
+
+
+MAKERS: Final[dict[str, Maker]] = {
+    "local": _make_local,
+    "docker": _make_docker,
+    "aws": _make_ecs,
+}
 
 
 class Drivers:
