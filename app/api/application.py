@@ -11,6 +11,7 @@ from typing import Final
 from flask import Flask, Request, Response, g, request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.api import (
     catalog,
@@ -137,6 +138,9 @@ def _make_sessions(settings: Settings, *, autocommit: bool) -> sessionmaker[Sess
 def _name_request() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else make_request_id()
+    # Threads serve one request after another: what the last one bound is not this one's.
+    clear_contextvars()
+    bind_contextvars(program="api", request_id=g.request_id)
 
 
 def _sign_answer(response: Response) -> Response:

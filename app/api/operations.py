@@ -26,6 +26,7 @@ import orjson
 from flask import Response, current_app, request
 from marshmallow import Schema
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from structlog.contextvars import bind_contextvars
 
 from app.api.auth import HEADER, Access, Gate, choose_tenant
 from app.api.call import Call, Desk
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 View: TypeAlias = Callable[..., Any]
 REPLAYED: Final = "Idempotent-Replayed"
+#: Where the access log finds whose request it was.
+ORGANIZATION: Final = "gateway.organization"
 _KEY_LENGTH: Final = 255
 _RENDER: Final = orjson.OPT_UTC_Z
 _NOBODY: Final = Bearer("", "", Role.USER)
@@ -152,7 +155,10 @@ def _admit(access: Access) -> tuple[Bearer, str]:
         return _NOBODY, ""
     gate: Gate = current_app.extensions["gate"]
     bearer = gate.identify(request.headers.get("Authorization"))
-    return bearer, choose_tenant(access, bearer, request.headers.get(HEADER))
+    tenant = choose_tenant(access, bearer, request.headers.get(HEADER))
+    bind_contextvars(organization_id=tenant or bearer.organization_id)
+    request.environ[ORGANIZATION] = tenant or bearer.organization_id
+    return bearer, tenant
 
 
 def _read_key(organization_id: str, raw: bytes) -> idempotency.Key | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,17 @@ def read_title(page: Path) -> str:
     """The first heading of a page."""
     found = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else page.stem
+
+
+def render_markdown(text: str) -> str:
+    """HTML of a page; each heading can be linked to by its words, as `#csms_unreachable`."""
+    tokens = _MARKDOWN.parse(text)
+    for opening, inline in pairwise(tokens):
+        if opening.type == "heading_open":
+            words = re.sub(r"[^\w\s-]", "", inline.content.lower())
+            opening.attrSet("id", re.sub(r"\s+", "-", words.strip()))
+    rendered: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return rendered
 
 
 def _send(content: str | bytes, kind: str) -> Response:
@@ -108,7 +120,7 @@ def guide(name: str) -> Response:
     text = page.read_text(encoding="utf-8")
     if name.endswith(".md"):
         return _send(text, "text/markdown")
-    return _fill(read_title(page), f"<article>{_MARKDOWN.render(text)}</article>")
+    return _fill(read_title(page), f"<article>{render_markdown(text)}</article>")
 
 
 @blueprint.get("/llms.txt")

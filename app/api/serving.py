@@ -19,6 +19,7 @@ from gunicorn.http import message
 from gunicorn.workers.gthread import ThreadWorker
 
 from app.api.application import create_app
+from app.api.operations import ORGANIZATION
 from app.logs import set_up_logs
 from app.services.policy import make_policy
 from app.settings import Settings
@@ -92,6 +93,7 @@ class Log(Logger):  # type: ignore[misc]  # it ships no types
             "ms": round(request_time.total_seconds() * 1000, 1),
             "bytes": resp.sent,
             "request_id": headers.get("x-request-id"),
+            "organization_id": environ.get(ORGANIZATION),
         }
         sys.stderr.buffer.write(render_line(line, as_json=self.as_json))
         sys.stderr.buffer.flush()

@@ -50,9 +50,13 @@ def test_a_guide_is_served_as_written_and_as_a_page(app: Flask, folder: Path) ->
     assert written.mimetype == "text/markdown"
     assert written.text == (folder / "guide.md").read_text()
     shown = client.get("/docs/guide").text
-    assert "<h1>The guide</h1>" in shown
+    assert '<h1 id="the-guide">The guide</h1>' in shown
     assert "<script>x" not in shown
     assert client.get("/docs/decisions/0001-why").status_code == 200
+
+
+def test_an_error_code_can_be_linked_to(app: Flask) -> None:
+    assert 'id="csms_unreachable"' in app.test_client().get("/docs/errors").text
 
 
 @pytest.mark.parametrize(

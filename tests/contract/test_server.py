@@ -128,7 +128,7 @@ def test_the_access_log_is_json_without_queries_and_tokens(server: Server) -> No
     assert server.client.headers["Authorization"].split()[1] not in text
     line = next(line for line in server.list_requests() if line["request_id"] == "seen-1")
     assert line["path"] == '/ocpp/chargers/a\nb"/status'
-    assert (line["method"], line["status"]) == ("GET", 404)
+    assert (line["method"], line["status"], line["organization_id"]) == ("GET", 404, "acme")
 
 
 def test_it_ends_in_order_and_leaves_nothing(server: Server, engine: Engine) -> None:
