@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -155,3 +156,11 @@ def test_answers_are_as_documented(
     for template, method, answer in calls:
         schema = get_answer_schema(document, template, method, answer.status_code)
         check(document, schema, answer.json)
+
+
+def test_the_guide_names_operations_that_there_are(document: dict[str, Any]) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    named = set(re.findall(r"`(GET|POST|PUT|DELETE) (/ocpp/[^?`]+)", guide))
+    assert len(named) > 6
+    for method, path in named:
+        assert method.lower() in document["paths"][path], path
