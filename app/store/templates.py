@@ -58,16 +58,16 @@ def list_in_use(session: Session, provider: str) -> set[str]:
 
 @contextmanager
 def lock(sessions: sessionmaker[Session], name: str) -> Iterator[None]:
-    """A lock that every worker honours, held by a connection of its own: it ends with its holder."""
-    key = {"name": f"template:{name}"}
-    with sessions() as session:
-        session.execute(text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), key)
-        session.commit()
-        try:
-            yield
-        finally:
-            session.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), key)
-            session.commit()
+    """A lock that every worker honours, held by a transaction of its own: it ends with its holder.
+
+    Not a lock of the database session: at a commit that goes back to the pool, and the lock with it.
+    """
+    with sessions.begin() as session:
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+            {"name": f"template:{name}"},
+        )
+        yield
 
 
 def get_asked(session: Session, charger_id: str, incarnation: int) -> tuple[float, float] | None:
