@@ -8,10 +8,10 @@ SEEDS ?= 1
 BIN := $(VENV)/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test check format bench chaos clean
+.PHONY: help demo up down status test check format bench bench-large chaos clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.runs ## Start everything, order a charger by REST, watch a CSMS accept it, stop again
 	@$(BIN)/gateway demo $(ARGS)
@@ -40,6 +40,9 @@ format: $(VENV)/.tests ## Format the code
 
 bench: $(VENV)/.tests ## Measure against floors on the same servers; prints a report
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-large: $(VENV)/.tests ## Ask an API with 100,000 chargers and 10 million frames; ARGS=--quick for less
+	@$(BIN)/python -m bench.large $(ARGS)
 
 chaos: $(VENV)/.tests ## Orders under fire, 1,000 a seed, under 15 min each; SEEDS=3 for more
 	@$(BIN)/python -m tests.chaos.harness --seeds $(SEEDS) $(ARGS)

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
+
+from app.models import Location
 
 #: Locations and organizations that are listed, the largest first.
 LONGEST: Final = 1_000
 _COLUMNS: Final = ("status", "stage", "verdict", "ocpp_version")
 
-# One pass over the rows for all of them. GROUPING has a bit per column, set where it is not grouped by.
-_SUMMARY: Final = """
-    SELECT GROUPING(status, stage, verdict, ocpp_version) AS which,
-           coalesce(status, stage, verdict, ocpp_version) AS name, count(*) AS number
-    FROM chargers WHERE deleted_at IS NULL {mine}
-    GROUP BY GROUPING SETS ((status), (stage), (verdict), (ocpp_version), ())
-"""
-_LOCATIONS: Final = """
-    SELECT counted.location_id, locations.name, counted.number FROM (
-        SELECT location_id, count(*) AS number FROM chargers WHERE deleted_at IS NULL {mine}
-        GROUP BY location_id ORDER BY number DESC, location_id LIMIT :longest) AS counted
-    LEFT JOIN locations ON locations.id = counted.location_id
-    ORDER BY counted.number DESC, counted.location_id
-"""
-_ORGANIZATIONS: Final = """
-    SELECT organization_id, count(*) AS number FROM chargers WHERE deleted_at IS NULL
-    GROUP BY organization_id ORDER BY number DESC, organization_id LIMIT :longest
+# One pass over the chargers; what comes out is a few rows per location, which are added up here.
+_COUNT: Final = """
+    SELECT organization_id, location_id, status, stage, verdict, ocpp_version, count(*) AS number
+    FROM chargers WHERE deleted_at IS NULL {mine} GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
@@ -50,31 +40,25 @@ class Summary:
 def summarize(session: Session, organization_id: str | None) -> Summary:
     """Count; None counts every organization's."""
     mine = "" if organization_id is None else "AND organization_id = :organization_id"
-    values = {"organization_id": organization_id, "longest": LONGEST}
-    counts: dict[str, dict[str, int]] = {name: {} for name in _COLUMNS}
-    total = 0
-    for which, name, number in session.execute(text(_SUMMARY.format(mine=mine)), values):
-        column = _read_grouping(which)
-        if column is None:
-            total = number
-        else:
-            counts[column][name] = number
-    locations = session.execute(text(_LOCATIONS.format(mine=mine)), values)
-    organizations = {}
-    if organization_id is None:
-        rows = session.execute(text(_ORGANIZATIONS), values)
-        organizations = {row.organization_id: row.number for row in rows}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
+    sites: Counter[uuid.UUID | None] = Counter()
+    organizations: Counter[str] = Counter()
+    rows = session.execute(text(_COUNT.format(mine=mine)), {"organization_id": organization_id})
+    for row in rows:
+        for name in _COLUMNS:
+            counts[name][getattr(row, name)] += row.number
+        sites[row.location_id] += row.number
+        organizations[row.organization_id] += row.number
+    largest = sites.most_common(LONGEST)
+    names = _read_names(session, [site for site, _ in largest if site is not None])
     return Summary(
-        total,
-        counts,
-        [(row.location_id, row.name, row.number) for row in locations],
-        organizations,
+        sites.total(),
+        {name: dict(counted.most_common()) for name, counted in counts.items()},
+        [(site, names.get(site) if site else None, number) for site, number in largest],
+        dict(organizations.most_common(LONGEST)) if organization_id is None else {},
     )
 
 
-def _read_grouping(which: int) -> str | None:
-    """The one column whose bit is not set, from the left; None: the whole."""
-    for place, name in enumerate(_COLUMNS):
-        if not which & 1 << (len(_COLUMNS) - 1 - place):
-            return name
-    return None
+def _read_names(session: Session, locations: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+    query = select(Location.id, Location.name).where(Location.id.in_(locations))
+    return {row.id: row.name for row in session.execute(query)}
