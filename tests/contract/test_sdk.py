@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.models import Frame
 from app.tokens import Role
 from tests.contract.conftest import ORDER
-from tests.contract.test_chargers import put_up
+from tests.contract.states import put_up
 
 
 @pytest.fixture
