@@ -122,6 +122,22 @@ DRIVER_TROUBLES: Final = Counter(
 )
 
 
+def show_zeros(*, providers: Iterable[str], steps: Iterable[str]) -> None:
+    """Begin the counters that alerts watch at 0: the first event of one that appears from nowhere is no
+    increase to Prometheus. Each worker calls it once.
+    """
+    for provider in providers:
+        STRAYS.labels(provider)
+    for step in steps:
+        for code in ("internal_error", "step_keeps_dying"):
+            STEP_TROUBLES.labels(step, code)
+    for outcome in ("sent", "lost", "dropped"):
+        HINTS.labels(outcome)
+    for thread in ("pass", "watch"):
+        for outcome in ("ok", "database_away", "failed"):
+            KEEPER_ROUNDS.labels(thread, outcome)
+
+
 def render(more: Iterable[Collector] = ()) -> bytes:
     """The text exposition of this program: all its processes, and what `more` collects."""
     if FOLDER:

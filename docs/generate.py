@@ -1,7 +1,7 @@
 """Writes the parts of the documentation that are made from code. `--check` only compares.
 
 The lifecycle diagram in architecture.md comes from `app.lifecycle`, settings.md from the fields and `#:` comments
-of `app.settings`.
+of `app.settings`, the tables of metrics.md from the metrics themselves and from the alert rules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ import re
 import sys
 from pathlib import Path
 
-from app import lifecycle, settings
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+
+from app import lifecycle, metrics, settings
+from app.link import metrics as link_metrics
+from app.link.counters import Counters
+from app.link.sessions import Registry
+from app.store import gauges
 
 DOCS = Path(__file__).parent
 _INTRO = """# Settings
@@ -22,6 +29,8 @@ read from the file that it names (secrets by file). All mistakes are reported to
 | variable | default | meaning |
 |---|---|---|
 """
+#: A template of Prometheus inside a sentence.
+_LABEL = re.compile(r"\{\{[^}]*\}\}")
 _UNSET = "none: made by `gateway up`, or given by you"
 _DRIVERS = """
 `GATEWAY_ECS_*` and `GATEWAY_DOCKER_*` are read by their drivers: see [ECS](ecs.md) and [Docker](docker.md).
@@ -69,11 +78,70 @@ def _read_comment(lines: list[str], field: ast.AnnAssign) -> str:
     return " ".join(words)
 
 
+def list_metrics() -> str:
+    """The table of every metric, by who answers it."""
+    counted = [
+        (
+            f"`{one._name}{'_total' if one._type == 'counter' else ''}`",
+            one._labelnames,
+            one._documentation,
+        )
+        for one in vars(metrics).values()
+        if isinstance(one, MetricWrapperBase)
+    ]
+    known = [(f"`{one.name}`", one.labels, one.meaning) for one in gauges.QUICK + gauges.SLOW]
+    known.insert(0, ("`gateway_database_up`", (), "Whether the database answers."))
+    carried = [
+        (f"`gateway_link_{name}_total`", (), meaning)
+        for name, meaning in link_metrics.COUNTED.items()
+    ]
+    collector = link_metrics.LinkMetrics(Counters(), Registry())
+    carried += [
+        (f"`{family.name}`", family._labelnames, family.documentation)
+        for family in collector.collect()
+        if family.type == "gauge"
+    ]
+    groups = {
+        "What is (the API, from the database)": known,
+        "What happened (the API and the workers)": counted,
+        "The link": carried,
+    }
+    return "\n\n".join(
+        f"### {title}\n\n| metric | labels | meaning |\n|---|---|---|\n"
+        + "\n".join(
+            f"| {name} | {' '.join(labels)} | {meaning} |" for name, labels, meaning in rows
+        )
+        for title, rows in groups.items()
+    )
+
+
+def list_alerts() -> str:
+    """The table of every alert."""
+    rules = yaml.safe_load((DOCS.parent / "deploy/prometheus/alerts.yml").read_text())
+    rows = [
+        f"| `{rule['alert']}` | {rule['labels']['severity']} | {rule.get('for', 'at once')} "
+        f"| {_LABEL.sub('…', rule['annotations']['summary'])} |"
+        for rule in rules["groups"][0]["rules"]
+    ]
+    return "| alert | severity | after | meaning |\n|---|---|---|---|\n" + "\n".join(rows)
+
+
+def fill_metrics(page: str) -> str:
+    """metrics.md with today's metrics and alerts."""
+    for name, content in (("metrics", list_metrics()), ("alerts", list_alerts())):
+        region = f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
+        page = re.sub(
+            rf"<!-- {name} -->.*<!-- /{name} -->", lambda _, r=region: r, page, flags=re.S
+        )
+    return page
+
+
 def make_pages() -> dict[Path, str]:
     """Each generated page and what it ought to say."""
-    architecture = DOCS / "architecture.md"
+    architecture, monitoring = DOCS / "architecture.md", DOCS / "metrics.md"
     return {
         architecture: draw_lifecycle(architecture.read_text()),
+        monitoring: fill_metrics(monitoring.read_text()),
         DOCS / "settings.md": list_settings(),
     }
 

@@ -54,6 +54,7 @@ def _has_docker() -> bool:
 _PARTS: Final[Mapping[str, Part]] = {
     "node": Part(is_installed, "Node with the package ocpp-rpc is not here"),
     "docker": Part(_has_docker, "no Docker engine answers"),
+    "promtool": Part(lambda: shutil.which("promtool") is not None, "promtool is not here"),
     "aws": Part(lambda: os.environ.get("GATEWAY_TEST_AWS") == "1", "GATEWAY_TEST_AWS is not 1"),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 from celery import Task
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
+from app import metrics
 from app.logs import bound, set_up_logs
 from app.workflows import Kind
 from workers import metering
@@ -21,6 +22,7 @@ from workers.runs.context import get_context
 from workers.runs.engine import Engine
 from workers.runs.keeper import Keeper
 from workers.runs.steps import DEFAULT_LIMIT_S, LIMITS_S, STEPS
+from workers.runtimes.registry import PROVIDERS
 
 _engines: dict[int, Engine] = {}
 
@@ -69,6 +71,7 @@ def _set_up(**_: Any) -> None:
 @worker_ready.connect
 def _start_keeper(**_: Any) -> None:
     Keeper.start_in_this_process()
+    metrics.show_zeros(providers=PROVIDERS.values(), steps=STEPS)
     if settings.worker_metrics_port:
         metering.serve(
             settings.worker_metrics_port,
