@@ -23,6 +23,8 @@ from tests.node_csms import is_installed
 _HERE: Final = Path(__file__).parent
 #: In this order: what is quick and says most comes first.
 _SUITES: Final = ("unit", "contract", "integration", "e2e", "chaos")
+#: Whole gateways, eight processes each: one at a time.
+_ALONE: Final = ("e2e", "chaos")
 _MOST_PROCESSES: Final = 4
 #: pytest's exit codes: all passed; nothing was collected (a suite whose tests this machine cannot run).
 _FINE: Final = (0, 5)
@@ -74,11 +76,13 @@ def main(arguments: list[str]) -> int:
 
 def _run(suite: str, absent: Mapping[str, str], arguments: list[str]) -> Outcome:
     click.echo(f"\n== {suite}")
-    processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
     command = [sys.executable, "-m", "pytest", "-q", "--durations=3", str(_HERE / suite)]
     command += ["-m", " and ".join(f"not {name}" for name in absent)] if absent else []
-    # A file stays in one process: what its tests share is made once.
-    command += ["-n", str(processes), "--dist", "loadfile", *arguments]
+    if suite not in _ALONE:
+        processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
+        # A file stays in one process: what its tests share is made once.
+        command += ["-n", str(processes), "--dist", "loadfile"]
+    command += arguments
     began = time.monotonic()
     code = subprocess.run(command, cwd=_HERE.parent, check=False).returncode
     return Outcome(suite, time.monotonic() - began, code)
