@@ -172,6 +172,8 @@ class Run(Base):
         Index(
             "ix_runs_waiting",
             "organization_id",
+            # A job's children come after single orders.
+            text("(job_id IS NOT NULL AND kind <> 'bulk')"),
             "due_at",
             postgresql_where=text("status = 'active' AND NOT hinted"),
         ),

@@ -139,7 +139,12 @@ def wake_job(session: Session, job_id: uuid.UUID, *, cap: int) -> list[Hint]:
     return admit_organization(session, row.organization_id, cap=cap)
 
 
-# Single orders go before a job's children, the longest due first.
+# Single orders go before a job's children, the longest due first: the order of the index `ix_runs_waiting`. Its
+# time must not change within the statement, else the index is read to its end; and the runs are named by an
+# array, else a plan for many reads the whole table.
+_ORDER: Final = "(job_id IS NOT NULL AND kind <> 'bulk'), due_at"
+_WAITS: Final = "status = 'active' AND NOT hinted AND due_at <= statement_timestamp()"
+
 _ADMIT: Final = text(
     f"""
     WITH room AS (
@@ -147,13 +152,10 @@ _ADMIT: Final = text(
             SELECT FROM runs WHERE organization_id = :organization_id AND status = 'active' AND hinted
                AND due_at <= clock_timestamp() + interval '1 second' LIMIT :cap) AS busy),
     picked AS (
-        SELECT id FROM runs
-        WHERE organization_id = :organization_id AND status = 'active' AND NOT hinted
-          AND due_at <= clock_timestamp()
-        ORDER BY (job_id IS NOT NULL AND kind <> 'bulk'), due_at
+        SELECT id FROM runs WHERE organization_id = :organization_id AND {_WAITS} ORDER BY {_ORDER}
         LIMIT greatest(0, (SELECT free FROM room)) FOR UPDATE SKIP LOCKED)
-    UPDATE runs SET hinted = true, nudge_at = clock_timestamp() + :nudge FROM picked
-    WHERE runs.id = picked.id
+    UPDATE runs SET hinted = true, nudge_at = clock_timestamp() + :nudge
+    WHERE id = ANY(ARRAY(SELECT id FROM picked))
     RETURNING {HINT_COLUMNS}
     """
 )
@@ -168,11 +170,13 @@ def admit_organization(session: Session, organization_id: str, *, cap: int) -> l
 # Round-robin: every organization's first due run, then every second one, and so on.
 _ADMIT_ALL: Final = text(
     f"""
-    WITH due AS (
-        SELECT id, organization_id, row_number() OVER (
-                   PARTITION BY organization_id
-                   ORDER BY (job_id IS NOT NULL AND kind <> 'bulk'), due_at) AS place
-        FROM runs WHERE status = 'active' AND NOT hinted AND due_at <= clock_timestamp()),
+    WITH waiting AS (SELECT DISTINCT organization_id FROM runs WHERE {_WAITS}),
+    due AS (
+        SELECT head.id, organization_id, head.place FROM waiting CROSS JOIN LATERAL (
+            SELECT id, row_number() OVER (ORDER BY {_ORDER}) AS place FROM (
+                SELECT id, job_id, kind, due_at FROM runs
+                WHERE runs.organization_id = waiting.organization_id AND {_WAITS}
+                ORDER BY {_ORDER} LIMIT :cap) AS first) AS head),
     busy AS (
         SELECT organization_id, count(*) AS taken FROM runs
         WHERE status = 'active' AND hinted AND due_at <= clock_timestamp() + interval '1 second'
@@ -184,8 +188,8 @@ _ADMIT_ALL: Final = text(
     locked AS (
         SELECT runs.id FROM runs JOIN picked USING (id)
         WHERE status = 'active' AND NOT hinted FOR UPDATE OF runs SKIP LOCKED)
-    UPDATE runs SET hinted = true, nudge_at = clock_timestamp() + :nudge FROM locked
-    WHERE runs.id = locked.id
+    UPDATE runs SET hinted = true, nudge_at = clock_timestamp() + :nudge
+    WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING {HINT_COLUMNS}
     """
 )
