@@ -13,11 +13,21 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.aws_world import IS_WANTED, make_aws_world
 from tests.docker_world import make_docker_world, needs_docker
 from tests.driver_world import DriverWorld
 from tests.ecs_world import make_ecs_world
+from tests.gateways import eventually
 from tests.local_world import make_local_world
-from workers.runtimes.base import EndClass, Find, Phase, RuntimeUnavailable
+from workers.runtimes.base import (
+    Driver,
+    EndClass,
+    Find,
+    Handle,
+    Key,
+    Phase,
+    RuntimeUnavailable,
+)
 
 #: Makers of worlds; each may take fixtures from the request.
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[DriverWorld]]] = {
@@ -25,16 +35,39 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Drive
     "ecs": lambda _: make_ecs_world(),
     "local": make_local_world,
 }
-
+if IS_WANTED:
+    # It costs money, so it is not there unless somebody asks for it.
+    WORLDS["aws"] = lambda _: make_aws_world()
 
 #: What a world needs that not every machine has.
-NEEDS = {"docker": needs_docker}
+NEEDS = {"docker": needs_docker, "aws": [pytest.mark.aws, pytest.mark.timeout(1800)]}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, [])) for name in sorted(WORLDS)])
 def world(request: pytest.FixtureRequest) -> Iterator[DriverWorld]:
     with WORLDS[request.param](request) as world:
         yield world
+
+
+def find(driver: Driver, key: Key) -> Handle | Find:
+    """What became of a key, once that is known: a backend may see what is new a moment later."""
+    return eventually(
+        lambda: found if (found := driver.find(key)) is not Find.UNKNOWN else None,
+        "the runtime is found",
+    )
+
+
+def stop(world: DriverWorld, handle: Handle) -> None:
+    """Ask it to end, until the backend takes the order."""
+
+    def ask() -> bool:
+        try:
+            world.driver.stop(handle, f"{world.install_id}:test")
+        except RuntimeUnavailable:
+            return False
+        return True
+
+    eventually(ask, "the stop is taken")
 
 
 def test_two_starts_of_one_key_are_one_runtime_with_one_handle(world: DriverWorld) -> None:
@@ -61,7 +94,7 @@ def test_each_incarnation_and_each_charger_is_a_runtime_of_its_own(world: Driver
     handles = [world.driver.start(key, world.request(key)) for key in keys]
     assert len({json.dumps(handle) for handle in handles}) == 3
     assert world.count() == 3
-    assert [world.driver.find(key) for key in keys] == handles
+    assert [find(world.driver, key) for key in keys] == handles
 
 
 def test_a_stored_request_starts_as_well_as_a_fresh_one(world: DriverWorld) -> None:
@@ -83,7 +116,7 @@ def test_a_handle_is_json_with_a_version(world: DriverWorld) -> None:
 def test_what_was_started_is_found_by_its_key(world: DriverWorld) -> None:
     key = world.key()
     handle = world.driver.start(key, world.request(key))
-    assert world.another_driver().find(key) == handle
+    assert find(world.another_driver(), key) == handle
 
 
 def test_nothing_is_found_of_a_key_that_was_never_intended(world: DriverWorld) -> None:
@@ -107,7 +140,7 @@ def test_a_stop_ends_it_and_the_end_is_told(world: DriverWorld) -> None:
     key = world.key()
     handle = world.driver.start(key, world.request(key))
     world.runs(handle)
-    world.driver.stop(handle, f"{world.install_id}:test")
+    stop(world, handle)
     end = world.ends(handle)
     assert end.kind is not EndClass.PERMANENT
     assert end.code
@@ -118,7 +151,7 @@ def test_a_stop_ends_it_and_the_end_is_told(world: DriverWorld) -> None:
 def test_a_stop_on_the_way_up_leaves_nothing(world: DriverWorld) -> None:
     key = world.key()
     handle = world.driver.start(key, world.request(key))
-    world.driver.stop(handle, f"{world.install_id}:test")
+    stop(world, handle)
     world.ends(handle)
     assert world.count() == 0
 
@@ -127,9 +160,9 @@ def test_stopping_what_is_gone_succeeds(world: DriverWorld) -> None:
     key = world.key()
     handle = world.driver.start(key, world.request(key))
     for _ in range(2):
-        world.driver.stop(handle, f"{world.install_id}:test")
+        stop(world, handle)
     world.ends(handle)
-    world.driver.stop(handle, f"{world.install_id}:test")
+    stop(world, handle)
     world.driver.stop(world.unknown_handle(), f"{world.install_id}:test")
 
 
@@ -154,7 +187,7 @@ def test_what_has_ended_is_not_started_again_by_its_key(world: DriverWorld) -> N
     key = world.key()
     request = world.request(key)
     handle = world.driver.start(key, request)
-    world.driver.stop(handle, f"{world.install_id}:test")
+    stop(world, handle)
     world.ends(handle)
     assert world.look(world.driver.start(key, request)).phase is Phase.GONE
     assert world.count() == 0
