@@ -50,6 +50,37 @@ _SITE: Final = {
 
 
 @dataclass
+class Phase:
+    """A stretch of work: how long it took, and the CPU of every process meanwhile, in seconds."""
+
+    processes: dict[str, psutil.Process]
+    cpu: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._before = {name: read_cpu(process) for name, process in self.processes.items()}
+        self._began = time.monotonic()
+
+    def watch(self, name: str, process: psutil.Process) -> None:
+        """One that was started for this phase."""
+        self.processes[name] = process
+        self._before[name] = 0.0
+
+    def end(self) -> Phase:
+        """Read the clocks."""
+        self.seconds = time.monotonic() - self._began
+        self.cpu = {
+            name: read_cpu(process) - self._before[name] for name, process in self.processes.items()
+        }
+        return self
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all together."""
+        return sum(self.cpu.values())
+
+
+@dataclass
 class Fleet:
     """A running gateway, a CSMS, and two organizations that order."""
 
@@ -89,8 +120,8 @@ class Fleet:
 
     # the floors
 
-    def run_tasks(self, count: int) -> float:
-        """Seconds until that many bare tasks with a transaction each are done."""
+    def run_tasks(self, count: int) -> Phase:
+        """That many bare tasks with a transaction each."""
         self.database.execute("CREATE TABLE bench_floor (id int PRIMARY KEY, value int)")
         self.database.execute(
             "INSERT INTO bench_floor SELECT n, 0 FROM generate_series(0, %s) AS n", [count]
@@ -98,22 +129,23 @@ class Fleet:
         settings = read_settings(self.gateway)
         sender = make_sender(settings["GATEWAY_BROKER_URL"])
         argv = ("-m", "celery", "-A", "bench.bare_worker", "worker", "-c", "2", "-n", "floor@%h")
-        with run_program(*argv, "--without-mingle", "--without-gossip", **settings):
+        with run_program(*argv, "--without-mingle", "--without-gossip", **settings) as worker:
             sender.send_task(_TASK, args=[0], queue=_QUEUE)
             wait_until(lambda: self.count("bench_floor WHERE value = 1"), "the bare worker works")
-            began = time.monotonic()
+            phase = Phase(self.list_parts() | {"worker of the floor": worker})
             for number in range(1, count + 1):
                 sender.send_task(_TASK, args=[number], queue=_QUEUE)
             wait_until(lambda: self.count("bench_floor WHERE value = 1") > count, "the tasks end")
-            return time.monotonic() - began
+            return phase.end()
 
-    def boot_bare_chargers(self, count: int) -> float:
-        """Seconds until that many bare chargers are accepted."""
+    def boot_bare_chargers(self, count: int) -> Phase:
+        """That many bare chargers, from the start of their process until all are accepted."""
         before = self.judge.read().accepted
-        began = time.time()
-        with run_program("-m", "bench.bare_chargers", str(count), self.judge.ws_url):
+        phase = Phase(self.list_parts())
+        with run_program("-m", "bench.bare_chargers", str(count), self.judge.ws_url) as chargers:
+            phase.watch("bare chargers", chargers)
             wait_until(lambda: self.judge.read().accepted >= before + count, "the chargers boot")
-            return self.judge.read().accepted_at - began
+            return phase.end()
 
     # ours
 
@@ -131,8 +163,8 @@ class Fleet:
             raise SystemExit(f"the single charger failed: {status['error']}")
         return time.monotonic() - began
 
-    def order_many(self, count: int) -> tuple[float, float, float]:
-        """Seconds until accepted, until all are READY, and of a single order in the middle."""
+    def order_many(self, count: int) -> Order:
+        """One order of so many, and a single one of the other organization in the middle of it."""
         site = ask(self.big, "POST", "/ocpp/locations", json=_SITE)
         group = {
             "template": {**_HARDWARE, "ws_url": self.judge.ws_url, "identity_prefix": "FLEET-"},
@@ -141,16 +173,20 @@ class Fleet:
         ready = "chargers WHERE status = 'READY' AND job_id IS NOT NULL"
         single: list[float] = []
         other = threading.Thread(target=lambda: single.append(self.order_one()), daemon=True)
+        messages = self.count_messages()
+        phase = Phase(self.list_parts())
         began = time.monotonic()
         job = ask(self.big, "POST", f"/ocpp/locations/{site['id']}/chargers", json=[group])
         accepted_s = time.monotonic() - began
         wait_until(lambda: self.count(ready) >= count // 3, "a third is READY", pause_s=0.1)
         other.start()
         wait_until(lambda: self.count(ready) >= count, "all are READY", pause_s=0.1)
-        ready_s = time.monotonic() - began
+        phase.end()
         other.join(60)
+        # The single order has its own steps and messages; it is one in a thousand.
+        messages = self.count_messages() - messages
         self._check_job(job["status_url"], count)
-        return accepted_s, ready_s, single[0]
+        return Order(accepted_s, phase, single[0], messages)
 
     def _check_job(self, status_url: str, count: int) -> None:
         """The order says of itself what the rows say, and the CSMS has no complaint."""
@@ -159,6 +195,18 @@ class Fleet:
         books = self.judge.read()
         if results["created_count"] != count or books.offences or books.overlaps:
             raise SystemExit(f"not as ordered: {results['failed'][:3]}, {books}")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What became of a big order."""
+
+    accepted_s: float
+    #: Until all were READY.
+    phase: Phase
+    #: The other organization's single charger.
+    single_s: float
+    messages: int
 
 
 def ask(client: httpx.Client, method: str, path: str, **more: Any) -> dict[str, Any]:
@@ -212,13 +260,12 @@ def open_fleet() -> Iterator[Fleet]:
         yield Fleet(gateway, judge, big, small)
 
 
-def describe_parts(fleet: Fleet, before: Mapping[str, float]) -> list[Figure]:
+def describe_parts(fleet: Fleet, order: Phase, floors: Mapping[str, float]) -> list[Figure]:
     """What every process used for the order: CPU, and the most memory it ever had."""
     figures = []
-    parts = fleet.list_parts()
-    for name, process in parts.items():
-        figures.append(Figure(f"CPU for the order, {name}", read_cpu(process) - before[name], "s"))
-    for name, process in parts.items():
+    for name, used in order.cpu.items():
+        figures.append(Figure(f"CPU, {name}", used, "s", floors.get(name)))
+    for name, process in fleet.list_parts().items():
         family = list_family(process)
         peaks = [read_peak([one]) for one in family]
         shown = (
@@ -228,29 +275,51 @@ def describe_parts(fleet: Fleet, before: Mapping[str, float]) -> list[Figure]:
     return figures
 
 
+def add_up(tasks: Phase, boots: Phase) -> dict[str, float]:
+    """CPU of both floors by process, under the names that ours have."""
+    total = dict(tasks.cpu)
+    for name, used in boots.cpu.items():
+        total[name] = total.get(name, 0.0) + used
+    total["worker"] += total.pop("worker of the floor")
+    total["host"] += total.pop("bare chargers")
+    return total
+
+
 def measure(count: int) -> list[Figure]:
     """The whole suite."""
     with open_fleet() as fleet:
         fleet.order_one()
-        tasks_s = fleet.run_tasks(_STEPS * count)
-        boots_s = fleet.boot_bare_chargers(count)
+        tasks = fleet.run_tasks(_STEPS * count)
+        boots = fleet.boot_bare_chargers(count)
         alone_s = statistics.median(fleet.order_one() for _ in range(_ALONE))
-        cpu = {name: read_cpu(process) for name, process in fleet.list_parts().items()}
-        messages = fleet.count_messages()
-        accepted_s, ready_s, meanwhile_s = fleet.order_many(count)
-        # The single order has its own steps and messages; it is one in a thousand.
-        messages = fleet.count_messages() - messages
-        used = describe_parts(fleet, cpu)
-    floors = tasks_s + boots_s
+        order = fleet.order_many(count)
+        used = describe_parts(fleet, order.phase, add_up(tasks, boots))
+    floors_s = tasks.seconds + boots.seconds
+    floors_cpu_s = tasks.cpu_s + boots.cpu_s
+    summed = "the sum of both floors"
+    aim = Aim(most=1.5)
     return [
         Figure(
-            f"{count:,} in one order, accepted in", accepted_s, "s", aim=Aim(most=1, of="value")
+            f"{count:,} in one order, accepted in",
+            order.accepted_s,
+            "s",
+            aim=Aim(most=1, of="value"),
         ),
-        Figure("all READY in", ready_s, "s", floors, "the sum of both floors", Aim(most=1.5)),
-        Figure("floor", tasks_s, "s", against=f"{_STEPS * count:,} bare tasks, a transaction each"),
-        Figure("floor", boots_s, "s", against=f"{count:,} bare chargers that boot"),
-        Figure("messages per step", messages / (_STEPS * count), "", 1.0, "one message, one step"),
-        Figure("another's single charger, READY in", meanwhile_s, "s", alone_s, "the same alone"),
+        Figure("all READY in", order.phase.seconds, "s", floors_s, summed, aim),
+        Figure("CPU of everything", order.phase.cpu_s, "s", floors_cpu_s, summed),
+        Figure(
+            "floor",
+            tasks.seconds,
+            "s",
+            against=f"{_STEPS * count:,} bare tasks, a transaction each",
+        ),
+        Figure("floor", boots.seconds, "s", against=f"{count:,} bare chargers that boot"),
+        Figure(
+            "messages per step", order.messages / (_STEPS * count), "", 1.0, "one message, one step"
+        ),
+        Figure(
+            "another's single charger, READY in", order.single_s, "s", alone_s, "the same alone"
+        ),
         *used,
     ]
 

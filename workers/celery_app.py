@@ -49,6 +49,7 @@ app.conf.update(
     task_send_sent_event=False,
     task_track_started=True,
     worker_send_task_events=True,
+    worker_consumer="workers.consumer:Consumer",
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=settings.broker_url.startswith(("redis", "rediss")),
     worker_concurrency=settings.worker_concurrency,
