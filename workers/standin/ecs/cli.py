@@ -27,6 +27,14 @@ def _read_images(texts: tuple[str, ...]) -> dict[str, list[str]]:
     return images
 
 
+def _print_exports(standin: EcsStandin, region: str) -> None:
+    """What points an AWS client at it, for a shell's `eval`."""
+    click.echo(f"export AWS_ENDPOINT_URL={standin.endpoint}")
+    click.echo(f"export AWS_ACCESS_KEY_ID={standin.access_key}")
+    click.echo("export AWS_SECRET_ACCESS_KEY=standin")
+    click.echo(f"export AWS_DEFAULT_REGION={region}")
+
+
 @click.command("ecs-standin")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
@@ -73,10 +81,7 @@ def ecs_standin(
     except OSError as error:
         raise click.ClickException(f"{host}:{port} cannot be used: {error.strerror}.") from None
     with standin:
-        click.echo(f"export AWS_ENDPOINT_URL={standin.endpoint}")
-        click.echo(f"export AWS_ACCESS_KEY_ID={key}")
-        click.echo("export AWS_SECRET_ACCESS_KEY=standin")
-        click.echo(f"export AWS_DEFAULT_REGION={region}")
+        _print_exports(standin, region)
         while not over.wait(1.0):
             # A wait without end would not let the signal handler run on every platform.
             continue
