@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 #: Commands that decide for themselves where their data is.
-_INDEPENDENT: Final = ("up", "demo", "down", "status", "token", "backup", "restore")
+_INDEPENDENT: Final = (
+    "up",
+    "demo",
+    "down",
+    "status",
+    "token",
+    "backup",
+    "restore",
+    *(command.name for command in commands),
+)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _data_dir = click.option(

@@ -22,7 +22,7 @@ def locations() -> None:
 @locations.command()
 @click.argument("name")
 @click.option("--address", default="1 Main Street", show_default=True)
-@click.option("--city", default="Berlin", show_default=True)
+@click.option("--city", default="Anytown", show_default=True)
 @click.option("--country", help="ISO 3166-1 alpha-2. Default: DE, or the template's.")
 @click.option("--latitude", type=float, default=52.52, show_default=True)
 @click.option("--longitude", type=float, default=13.405, show_default=True)
