@@ -28,7 +28,9 @@ class Faults:
     """Hurts one gateway, by chance but repeatably."""
 
     gateway: Gateway
-    broker: Valkey
+    broker_url: str
+    #: None: a broker of somebody else, which is not hurt.
+    broker: Valkey | None
     chance: random.Random
 
     def pick(self, name: str) -> Callable[[], str]:
@@ -77,9 +79,9 @@ class Faults:
 
     def kill_broker(self) -> str:
         """`kill -9` of the broker, and a start a second later with what its log kept."""
-        self.broker.crash()
+        self._own_broker.crash()
         time.sleep(1)
-        self.broker.start()
+        self._own_broker.start()
         return "for 1 s"
 
     def kill_supervisor(self) -> str:
@@ -111,23 +113,23 @@ class Faults:
 
     def freeze_broker(self) -> str:
         """The broker accepts and never answers."""
-        self.broker.freeze()
+        self._own_broker.freeze()
         time.sleep(_FREEZE_S)
-        self.broker.thaw()
+        self._own_broker.thaw()
         return f"for {_FREEZE_S:.0f} s"
 
     def stop_broker_for_a_minute(self) -> str:
         """The broker is away for 60 s."""
-        self.broker.crash()
+        self._own_broker.crash()
         time.sleep(_OUTAGE_S)
-        self.broker.start()
+        self._own_broker.start()
         return f"for {_OUTAGE_S:.0f} s"
 
     # messages
 
     def flush_broker(self) -> str:
         """Every message is lost."""
-        with self.broker.connect() as broker:
+        with self._own_broker.connect() as broker:
             lost = broker.llen(QUEUE_STEPS)
             broker.flushall()
         return f"{lost} waiting messages"
@@ -138,7 +140,7 @@ class Faults:
             rows = database.execute(
                 "SELECT id, kind, plan, at, charger_id, identity FROM runs WHERE status = 'active'"
             ).fetchall()
-        sender = HintQueue(self.broker.url, cap=1)
+        sender = HintQueue(self.broker_url, cap=1)
         repeated = [
             Hint(run, kind, tuple(plan[at:]), charger, identity)
             for run, kind, plan, at, charger, identity in rows
@@ -149,7 +151,7 @@ class Faults:
 
     def delay_hints(self) -> str:
         """Waiting messages are taken away and come back later in another order."""
-        with self.broker.connect() as broker:
+        with self._own_broker.connect() as broker:
             taken = [message for _ in range(50) if (message := broker.rpop(QUEUE_STEPS))]
             time.sleep(self.chance.uniform(1, 5))
             self.chance.shuffle(taken)
@@ -177,11 +179,17 @@ class Faults:
 
     def cut_broker_connections(self) -> str:
         """Every connection to the broker is cut."""
-        with self.broker.connect() as broker:
+        with self._own_broker.connect() as broker:
             cut = broker.execute_command("CLIENT", "KILL", "TYPE", "normal")
         return f"{cut} connections"
 
     # how
+
+    @property
+    def _own_broker(self) -> Valkey:
+        if self.broker is None:
+            raise AssertionError("this broker is not ours to hurt")
+        return self.broker
 
     def _find(self, name: str) -> psutil.Process:
         found: psutil.Process = eventually(lambda: self._get_running(name), f"{name} runs")
@@ -211,6 +219,17 @@ def _kill(process: psutil.Process) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
+#: Faults of a broker that is ours.
+OF_BROKER: Final = frozenset(
+    {
+        "flush_broker",
+        "kill_broker",
+        "freeze_broker",
+        "delay_hints",
+        "cut_broker_connections",
+        "stop_broker_for_a_minute",
+    }
+)
 #: What a round consists of; each is done once before any is repeated.
 ROUND: Final = (
     "kill_worker_child",
