@@ -8,7 +8,7 @@ SEEDS ?= 1
 BIN := $(VENV)/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test check format bench bench-large chaos clean
+.PHONY: help demo up down status test check fuzz format bench bench-large chaos clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ check: $(VENV)/.tests ## Lint, types, and which package may import which
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+fuzz: $(VENV)/.tests ## Random lives of chargers and random frames, ten times as many as `make test`
+	@FUZZ_EXAMPLES=100000 $(BIN)/pytest tests/unit/behaviour tests/unit/simulator/test_framing.py $(ARGS)
 
 format: $(VENV)/.tests ## Format the code
 	$(BIN)/ruff format

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from simulator.rpc import WIRE16, WIRE201, Answer, Broken, Call, Failure, Wire, 
 from simulator.schemas import SCHEMAS16, SCHEMAS201
 from tests.unit.simulator.lab import BEHAVIOURS, VERSIONS, Lab
 
+#: About so many random frames are heard here in all.
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10000"))
 versions = pytest.mark.parametrize("version", VERSIONS)
 wires = pytest.mark.parametrize("wire", [WIRE16, WIRE201], ids=["1.6", "2.0.1"])
 
@@ -322,7 +325,7 @@ json_values = st.recursive(
 
 
 @wires
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES // 10, deadline=None)
 @given(frame=st.lists(json_values, max_size=6) | json_values, kind=st.sampled_from([2, 3, 4, 9]))
 def test_reading_any_json_gives_a_message_and_never_raises(
     wire: Wire, frame: Any, kind: int
@@ -334,14 +337,14 @@ def test_reading_any_json_gives_a_message_and_never_raises(
 
 
 @wires
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES // 10, deadline=None)
 @given(text=st.text(max_size=40))
 def test_reading_any_text_never_raises(wire: Wire, text: str) -> None:
     assert isinstance(read(text, wire), Call | Answer | Failure | Broken)
 
 
 @versions
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES // 20, deadline=None)
 @given(
     frames=st.lists(
         st.tuples(
