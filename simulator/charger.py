@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from simulator import dialogue, registration
+from simulator import dialogue, lifeline, registration
 from simulator.behaviour import Behaviour, Command, Moment, Sent, attempt
 from simulator.config import Config
 from simulator.effects import (
@@ -34,7 +33,6 @@ from simulator.effects import (
     Happened,
     Open,
     OutletsChanged,
-    Ping,
     Save,
     Stated,
 )
@@ -61,9 +59,9 @@ class Charger:
     """One charger. See the module's docstring for how it is driven."""
 
     __slots__ = (
-        "_ended", "_failures", "_heard_at", "_opened_at", "_out", "_pinged", "_rebooting",
-        "attempts", "been_online", "behaviour", "boot_reason", "boot_status", "config", "detail",
-        "draw", "facets", "interval_s", "outbox", "outlets", "socket", "stage", "timers", "verdict",
+        "_ended", "_opened_at", "_out", "_rebooting", "attempts", "been_online", "behaviour",
+        "boot_reason", "boot_status", "config", "detail", "draw", "facets", "failures", "heard_at",
+        "interval_s", "outbox", "outlets", "pinged", "socket", "stage", "timers", "verdict",
         "wire_faults",
     )  # fmt: skip
 
@@ -107,10 +105,12 @@ class Charger:
             self._load(saved)
 
     def _begin_unconnected(self) -> None:
-        self._failures = 0
+        #: Connections that failed or broke soon, in a row.
+        self.failures = 0
         self._opened_at = 0.0
-        self._heard_at = 0.0
-        self._pinged = False
+        #: When the CSMS last gave a sign of life, and whether it was asked for one since.
+        self.heard_at = 0.0
+        self.pinged = False
         self._rebooting = False
         self._ended = False
 
@@ -118,14 +118,14 @@ class Charger:
 
     def start(self, now: float) -> list[Effect]:
         """Begin to live: connect."""
-        self._open()
+        self.open()
         return self._finish(now)
 
     def connected(self, now: float) -> list[Effect]:
         """The connection that `Open` asked for is there, with the right subprotocol."""
         self.socket = Socket.UP
-        self._opened_at = self._heard_at = now
-        self._pinged = False
+        self._opened_at = self.heard_at = now
+        self.pinged = False
         self.set_timer("ping", now + self.config.clocks.ping_interval_s)
         registration.begin(self, now)
         return self._finish(now)
@@ -133,9 +133,9 @@ class Charger:
     def connection_failed(self, now: float, problem: Problem) -> list[Effect]:
         """The connection that `Open` asked for did not come about."""
         self.socket = Socket.DOWN
-        self._failures += 1
+        self.failures += 1
         self.state_problem(problem)
-        self._pause(now)
+        lifeline.pause(self, now)
         return self._finish(now)
 
     def disconnected(
@@ -156,23 +156,23 @@ class Charger:
             self.set_timer("reconnect", now + self.config.clocks.reboot_s)
             return self._finish(now)
         if now - self._opened_at >= self.config.clocks.stable_after_s:
-            self._failures = 0
-        self._failures += 1
+            self.failures = 0
+        self.failures += 1
         self.state_problem(problem or describe_close(code, reason))
-        self._pause(now)
+        lifeline.pause(self, now)
         return self._finish(now)
 
     def receive(self, text: str, now: float) -> list[Effect]:
         """A frame came from the CSMS."""
-        self._heard_at = now
-        self._pinged = False
+        self.heard_at = now
+        self.pinged = False
         dialogue.hear(self, text, now)
         return self._finish(now)
 
     def ponged(self, now: float) -> list[Effect]:
         """The CSMS answered a ping."""
-        self._heard_at = now
-        self._pinged = False
+        self.heard_at = now
+        self.pinged = False
         return self._finish(now)
 
     def command(
@@ -298,11 +298,6 @@ class Charger:
             CommandEnded(command_id, "rejected" if error else "applied", result, error)
         )
 
-    def timestamp(self, now: float) -> str:
-        """A time as the messages write it: RFC 3339, UTC, milliseconds."""
-        moment = datetime.fromtimestamp(now, UTC)
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-
     def describe_outlets(self) -> list[dict[str, Any]]:
         """The connectors as the link's `connectors` shows them."""
         return [outlet.describe() for outlet in self.outlets]
@@ -343,33 +338,23 @@ class Charger:
         detail["attempts"] = self.attempts
         self.state(stage, problem.verdict, detail)
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Connect now."""
         self.socket = Socket.OPENING
         self.attempts += 1
         if not self.been_online and self.stage != "connecting":
             self.state("connecting", "starting", {"attempts": self.attempts})
         self._out.append(Open())
 
-    def _reconnect(self, now: float) -> None:
-        """Connect, unless a wire fault keeps the CSMS away for now."""
-        away = self.wire_faults.refusal(now) if self.wire_faults else 0.0
-        if away:
-            self.attempts += 1
-            self.state_problem(Problem("network", "A wire fault refuses connections."))
-            self.set_timer("reconnect", now + away)
-        else:
-            self._open()
-
-    def _pause(self, now: float) -> None:
-        """Connect again after a pause: capped exponential, full jitter."""
-        clocks = self.config.clocks
-        ceiling = min(clocks.reconnect_max_s, clocks.reconnect_min_s * 2 ** min(self._failures, 16))
-        self.set_timer("reconnect", now + self.draw() * ceiling)
+    def abandon(self, reason: str) -> None:
+        """Give the connection up without a word; `disconnected` follows."""
+        self.socket = Socket.CLOSING
+        self._out.append(Abandon(reason))
 
     def _fire(self, name: str, now: float) -> None:
         kind, _, argument = name.partition(":")
         if kind == "reconnect":
-            self._reconnect(now)
+            lifeline.reconnect(self, now)
         elif kind == "boot":
             registration.boot_due(self)
         elif kind == "heartbeat":
@@ -377,24 +362,10 @@ class Charger:
         elif kind == "call":
             dialogue.expire(self, now)
         elif kind == "ping":
-            self._check_pulse(now)
+            lifeline.check_pulse(self, now)
         elif kind != "release":  # which only wakes the outbox
             handler = self.behaviour.timers.get(kind)
             if handler is None:
                 self.happen("timer_unknown", {"timer": name})
             else:
                 attempt(self, name, handler, argument, now)
-
-    def _check_pulse(self, now: float) -> None:
-        """Ask for a sign of life when there was none for long; give up when none came."""
-        interval = self.config.clocks.ping_interval_s
-        if self._pinged:
-            self.socket = Socket.CLOSING
-            self._out.append(Abandon("The CSMS did not answer a ping"))
-            return
-        if now - self._heard_at >= interval:
-            self._pinged = True
-            self._out.append(Ping())
-            self.set_timer("ping", now + interval)
-        else:
-            self.set_timer("ping", self._heard_at + interval)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.behaviour import Answered, Behaviour, Moment, Outcome, Sent
 from simulator.rpc import WIRE16
+from simulator.sampling import timestamp
 from simulator.schemas import SCHEMAS16
 from simulator.station import is_in_service
 
@@ -47,7 +48,7 @@ def report_station(charger: Charger, now: float, *, triggered: bool = False) -> 
         "connectorId": 0,
         "errorCode": "NoError",
         "status": "Available" if is_in_service(charger) else "Unavailable",
-        "timestamp": charger.timestamp(now),
+        "timestamp": timestamp(now),
     }
     charger.call("StatusNotification", payload, triggered=triggered)
 
@@ -58,7 +59,7 @@ def report_outlet(charger: Charger, outlet: Outlet, now: float, *, triggered: bo
         "connectorId": outlet.spec.id,
         "errorCode": outlet.error_code,
         "status": outlet.status,
-        "timestamp": charger.timestamp(now),
+        "timestamp": timestamp(now),
     }
     if charger.call("StatusNotification", payload, context=outlet.spec.id, triggered=triggered):
         outlet.reported = (outlet.status, outlet.error_code)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.behaviour import Answered, Behaviour, Moment, Outcome, Sent
 from simulator.rpc import WIRE201
+from simulator.sampling import timestamp
 from simulator.schemas import SCHEMAS201
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ BEHAVIOUR = Behaviour(
 def report_outlet(charger: Charger, outlet: Outlet, now: float, *, triggered: bool = False) -> None:
     """StatusNotificationRequest (G01); what it says counts as told unless it gets lost."""
     payload = {
-        "timestamp": charger.timestamp(now),
+        "timestamp": timestamp(now),
         "connectorStatus": outlet.status,
         "evseId": outlet.spec.id,
         "connectorId": 1,

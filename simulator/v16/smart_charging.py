@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.conclusions import refresh_all
 from simulator.ocpp16 import BEHAVIOUR
 from simulator.profiles import Profile, ProfileRejected, Purpose, parse16, purpose_of
+from simulator.sampling import timestamp
 from simulator.stacking import Electrics, Rules
 from simulator.station import Station, station_of
 
@@ -91,7 +92,7 @@ def get_composite(charger: Charger, payload: dict[str, Any], now: float) -> dict
         electrics,
         min(hardware, charger.config.max_power_w),
     )
-    start = charger.timestamp(now)
+    start = timestamp(now)
     return {
         "status": "Accepted",
         "connectorId": number,

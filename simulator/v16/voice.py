@@ -18,7 +18,7 @@ from simulator.connectors import Connector16
 from simulator.keys16 import Configuration
 from simulator.lifecycles import FirmwareUpdate, LogUpload
 from simulator.ocpp16 import BEHAVIOUR
-from simulator.sampling import meter_value, sampled_values16, thin, whole_wh
+from simulator.sampling import meter_value, sampled_values16, thin, timestamp, whole_wh
 from simulator.station import Bay, Station, Terms, installed_firmware, is_crowded, station_of
 from simulator.tokens import Policy
 from simulator.transactions import UNKNOWN_ID, End, Token, Transaction
@@ -109,7 +109,7 @@ class Voice16:
             "connectorId": bay.id,
             "idTag": tx.token.id,
             "meterStart": whole_wh(tx.begin_wh),
-            "timestamp": charger.timestamp(now),
+            "timestamp": timestamp(now),
         }
         if tx.reservation_id is not None:
             payload["reservationId"] = tx.reservation_id
@@ -126,7 +126,7 @@ class Voice16:
         payload: dict[str, Any] = {
             "transactionId": UNKNOWN_ID if tx.csms_id is None else tx.csms_id,
             "meterStop": whole_wh(bay.meter.energy_wh),
-            "timestamp": charger.timestamp(now),
+            "timestamp": timestamp(now),
             "reason": why.value.reason16,
         }
         if token is not None:
@@ -188,7 +188,7 @@ class Voice16:
     def say_security_event(self, charger: Charger, kind: str, now: float) -> None:
         """SecurityEventNotification, where security is in use: older systems do not know it."""
         if charger.config.security_profile > 0:
-            payload = {"type": kind, "timestamp": charger.timestamp(now)}
+            payload = {"type": kind, "timestamp": timestamp(now)}
             charger.call("SecurityEventNotification", payload)
 
     def say_fault(self, charger: Charger, bay: Bay, code: str, now: float, *, over: bool) -> None:

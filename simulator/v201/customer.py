@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.ocpp201 import BEHAVIOUR
+from simulator.sampling import timestamp
 from simulator.station import Station, station_of
 from simulator.tokens import same_token
 from simulator.v201.remote import rejected
@@ -29,7 +30,7 @@ def customer_information(charger: Charger, payload: dict[str, Any], now: float) 
             "requestId": payload["requestId"],
             "data": known[:512] if payload["report"] else "",
             "seqNo": 0,
-            "generatedAt": charger.timestamp(now),
+            "generatedAt": timestamp(now),
             "tbc": False,
         }
         charger.call("NotifyCustomerInformation", notice, triggered=True)

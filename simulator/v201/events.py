@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.device_model import Place, write_component, write_variable
 from simulator.monitors import Monitor, Monitors
+from simulator.sampling import timestamp
 from simulator.station import Bay, Station, station_of
 from simulator.variables201 import VARIABLES, Variable
 
@@ -18,7 +19,7 @@ _PROBLEM = VARIABLES["connector", "problem", ""]
 def say_problem(charger: Charger, bay: Bay, code: str, now: float, *, over: bool) -> None:
     """A hard-wired event: Problem of a connector is true, or no longer."""
     data = {
-        **_describe(charger, _PROBLEM, Place(bay.id, 1), "false" if over else "true", now),
+        **_describe(_PROBLEM, Place(bay.id, 1), "false" if over else "true", now),
         "trigger": "Alerting",
         "eventNotificationType": "HardWiredNotification",
         "techCode": code,
@@ -68,7 +69,7 @@ def say_fired(charger: Charger, monitor: Monitor, value: str, now: float) -> Non
     else:
         trigger = "Delta" if monitor.kind == "Delta" else "Alerting"
     data = {
-        **_describe(charger, monitor.address.variable, monitor.address.place, value, now),
+        **_describe(monitor.address.variable, monitor.address.place, value, now),
         "trigger": trigger,
         "eventNotificationType": "CustomMonitor",
         "variableMonitoringId": monitor.id,
@@ -76,13 +77,11 @@ def say_fired(charger: Charger, monitor: Monitor, value: str, now: float) -> Non
     _send(charger, data, now)
 
 
-def _describe(
-    charger: Charger, variable: Variable, place: Place, value: str, now: float
-) -> dict[str, Any]:
+def _describe(variable: Variable, place: Place, value: str, now: float) -> dict[str, Any]:
     # Ids only have to differ; milliseconds do, and need no counter that outlives a restart.
     return {
         "eventId": int(now * 1000) % 2**31,
-        "timestamp": charger.timestamp(now),
+        "timestamp": timestamp(now),
         "actualValue": value,
         "component": write_component(variable, place),
         "variable": write_variable(variable),
@@ -90,5 +89,5 @@ def _describe(
 
 
 def _send(charger: Charger, data: dict[str, Any], now: float) -> None:
-    payload = {"generatedAt": charger.timestamp(now), "seqNo": 0, "eventData": [data]}
+    payload = {"generatedAt": timestamp(now), "seqNo": 0, "eventData": [data]}
     charger.call("NotifyEvent", payload)

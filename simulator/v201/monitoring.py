@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.conclusions import refresh_all
 from simulator.monitors import Monitor
 from simulator.ocpp201 import BEHAVIOUR
-from simulator.sampling import Cadence
+from simulator.sampling import Cadence, timestamp
 from simulator.station import station_of
 from simulator.v201.events import live_value, monitors_of, say_fired
 from simulator.v201.remote import rejected
@@ -97,7 +97,7 @@ def get_report(charger: Charger, payload: dict[str, Any], now: float) -> dict[st
     report = {
         "requestId": payload["requestId"],
         "seqNo": 0,
-        "generatedAt": charger.timestamp(now),
+        "generatedAt": timestamp(now),
         "tbc": False,
         "monitor": monitors.report(found),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.conclusions import refresh_all
 from simulator.ocpp201 import BEHAVIOUR
 from simulator.profiles import Profile, ProfileRejected, Purpose, parse201, purpose_of
+from simulator.sampling import timestamp
 from simulator.stacking import Electrics, Rules
 from simulator.station import Station, station_of
 from simulator.v201.remote import rejected
@@ -139,7 +140,7 @@ def get_composite(charger: Charger, payload: dict[str, Any], now: float) -> dict
         "schedule": {
             "evseId": number,
             "duration": duration,
-            "scheduleStart": charger.timestamp(now),
+            "scheduleStart": timestamp(now),
             "chargingRateUnit": unit,
             "chargingSchedulePeriod": [
                 {"startPeriod": p.start, "limit": p.limit, "numberPhases": p.phases}

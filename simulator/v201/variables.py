@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.device_model import Address, DeviceModel, Facts, Place, base_filter, report_filter
 from simulator.ocpp201 import BEHAVIOUR, FIRMWARE_VERSION
 from simulator.pulses import rearm_samples
+from simulator.sampling import timestamp
 from simulator.station import Bay, Station, station_of
 from simulator.v201.events import live_value
 from simulator.v201.settings import find_by_name
@@ -144,7 +145,7 @@ def _report(charger: Charger, request_id: int, addresses: Iterable[Address], now
     for number, page in enumerate(pages):
         payload = {
             "requestId": request_id,
-            "generatedAt": charger.timestamp(now),
+            "generatedAt": timestamp(now),
             "seqNo": number,
             "tbc": number + 1 < len(pages),
             "reportData": page,
@@ -186,7 +187,7 @@ def _station_fact(charger: Charger, station: Station, variable: Variable, now: f
     return {
         "Identity": config.identity,
         "SecurityProfile": str(config.security_profile),
-        "DateTime": charger.timestamp(now),
+        "DateTime": timestamp(now),
         "HeartbeatInterval": str(int(charger.interval_s)),
         "Model": config.model,
         "VendorName": config.vendor_name,

@@ -19,7 +19,7 @@ from simulator.connectors import Connector201, charging_state
 from simulator.device_model import DeviceModel
 from simulator.lifecycles import FirmwareUpdate, LogUpload
 from simulator.ocpp201 import BEHAVIOUR
-from simulator.sampling import meter_value, parse_measurands, sampled_values201, thin
+from simulator.sampling import meter_value, parse_measurands, sampled_values201, thin, timestamp
 from simulator.station import (
     Bay,
     Station,
@@ -221,7 +221,7 @@ class Voice201:
     def say_security_event(self, charger: Charger, kind: str, now: float) -> None:
         """SecurityEventNotification (A04), where security is in use."""
         if charger.config.security_profile > 0:
-            payload = {"type": kind, "timestamp": charger.timestamp(now)}
+            payload = {"type": kind, "timestamp": timestamp(now)}
             charger.call("SecurityEventNotification", payload)
 
     def say_fault(self, charger: Charger, bay: Bay, code: str, now: float, *, over: bool) -> None:
@@ -313,7 +313,7 @@ def _send(
         info["stoppedReason"] = reason
     payload: dict[str, Any] = {
         "eventType": kind,
-        "timestamp": charger.timestamp(now),
+        "timestamp": timestamp(now),
         "triggerReason": trigger,
         "seqNo": tx.next_sequence(),
         "transactionInfo": info,
