@@ -39,6 +39,8 @@ class EngineSettings:
     sweep_s: float = 1.0
     #: Runs hinted by one pass at most.
     sweep_batch: int = 200
+    #: A runtime that its backend calls unhealthy for this long is ended and brought back.
+    unhealthy_s: float = 60.0
     #: Pause between two looks at runtimes that come up or end; what is well is looked at 15 times less.
     observe_s: float = 2.0
     #: Runtimes per call of a driver's observe.

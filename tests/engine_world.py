@@ -86,6 +86,7 @@ class ScriptedDriver:
         self._loses_reply = 0
         self._hidden: set[str] = set()
         self.before_start: Any = None
+        self.ill: set[str] = set()
 
     def raises(self, *troubles: Exception) -> None:
         """The next starts raise these, one each."""
@@ -106,6 +107,10 @@ class ScriptedDriver:
     def ends(self, key_name: str) -> None:
         """It ends by itself."""
         self.running[key_name] = False
+
+    def falls_ill(self, key_name: str) -> None:
+        """Its health check fails from now on."""
+        self.ill.add(key_name)
 
     def ensure_template(self, spec: Spec) -> Mapping[str, Any]:
         assert spec.bootstrap_token == ""
@@ -139,7 +144,7 @@ class ScriptedDriver:
 
     def _look(self, handle: Handle) -> Observation:
         if self.running.get(handle["key"]):
-            return Observation(handle, Phase.RUNNING, healthy=True)
+            return Observation(handle, Phase.RUNNING, healthy=handle["key"] not in self.ill)
         asked = handle["key"] in self.stops
         kind = EndClass.EXPECTED if asked else EndClass.TRANSIENT
         return Observation(handle, Phase.GONE, end=End(kind, "it_ended", "It ended."))

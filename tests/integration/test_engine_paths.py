@@ -333,3 +333,22 @@ def test_a_charger_without_a_live_runtime_that_nobody_noted_is_found(world: Worl
     world.work()
     assert world.runs(charger_id)[-1].kind == "recover"
     assert world.charger(charger_id).restarts == 1
+
+
+def test_a_runtime_that_stays_unhealthy_is_ended_and_brought_back(world: World) -> None:
+    charger_id = world.brings_up()
+    first = world.driver.alive[0]
+    world.driver.falls_ill(first)
+    world.looks()
+    assert world.driver.alive == [first]
+    object.__setattr__(world.settings.engine, "unhealthy_s", 0.0)
+    for _ in range(3):
+        world.lets_time_pass(60)
+        world.looks()
+    world.passes()
+    world.work()
+    world.calls_home(charger_id)
+    world.work()
+    assert first not in world.driver.alive
+    assert len(world.driver.alive) == 1
+    assert world.charger(charger_id).status == "READY"

@@ -38,6 +38,14 @@ _RIVAL_S: Final = 2.0
 #: Bring-ups within one run after passing ends.
 _REDO_MAX: Final = 4
 _REDO_PAUSE_S: Final = (1.0, 3.0, 8.0, 20.0)
+#: What a failed bring-up shows as its verdict; every other code shows `stopped`.
+_VERDICTS: Final = {
+    "csms_unreachable": "csms_unreachable",
+    "csms_rejected": "csms_rejected",
+    "image_pull_failed": "image_pull_failed",
+    "image_pull_denied": "image_pull_failed",
+    "image_not_found": "image_pull_failed",
+}
 
 
 def read_charger(session: Session, held: runs.Claim) -> Charger:
@@ -332,10 +340,7 @@ def show_failed(session: Session, held: runs.Claim) -> None:
     charger.status = move(Status(charger.status), Event.GAVE_UP).value
     charger.error = dict(held.input["failure"])
     session.flush()
-    code = str(charger.error.get("code", ""))
-    verdict = (
-        code if code in ("csms_unreachable", "csms_rejected", "image_pull_failed") else "stopped"
-    )
+    verdict = _VERDICTS.get(str(charger.error.get("code", "")), "stopped")
     runtimes.show(
         session, charger.id, stage="stopped", verdict=verdict, hint=charger.error.get("message")
     )

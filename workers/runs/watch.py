@@ -43,7 +43,8 @@ _DUE: Final = text(
         ORDER BY observed_at NULLS FIRST LIMIT :batch FOR UPDATE SKIP LOCKED)
     UPDATE runtimes AS r SET observed_at = clock_timestamp() FROM due
     WHERE r.charger_id = due.charger_id AND r.incarnation = due.incarnation
-    RETURNING r.charger_id, r.incarnation, r.handle, r.phase, r.facts, r.called_home_at IS NOT NULL AS home
+    RETURNING r.charger_id, r.incarnation, r.provider, r.handle, r.phase, r.facts,
+              r.called_home_at IS NOT NULL AS home
     """
 )
 
@@ -136,6 +137,20 @@ class Watch:
                 session, {row.charger_id for row, _ in changed}, cap=clocks.org_inflight
             )
         self._context.queue.send(woken)
+        self._end_unwell(pairs)
+
+    def _end_unwell(self, pairs: Sequence[tuple[Any, Observation]]) -> None:
+        """No backend ends a runtime for being unhealthy, so we do; the reconciler brings it back."""
+        limit = self._context.engine.unhealthy_s
+        for row, seen in pairs:
+            since = row.facts.get("unhealthy_since")
+            if seen.healthy is not False or since is None or time.time() - since < limit:
+                continue
+            log.warning("unhealthy runtime ended", extra={"charger_id": row.charger_id})
+            try:
+                self._context.driver(row.provider).stop(row.handle, "unhealthy")
+            except RuntimeTrouble as trouble:
+                log.warning("unhealthy runtime: %s", trouble, extra={"charger_id": row.charger_id})
 
     def stop_strays(self) -> None:
         """Stop what this installation started and no row owns."""
@@ -187,7 +202,9 @@ def _is_news(row: Any, seen: Observation) -> bool:
 
 
 def _make_record(row: Any, seen: Observation) -> dict[str, Any]:
-    facts = {**seen.facts, "healthy": seen.healthy}
+    facts = {**seen.facts, "healthy": seen.healthy, "unhealthy_since": None}
+    if seen.healthy is False:
+        facts["unhealthy_since"] = row.facts.get("unhealthy_since") or time.time()
     return {
         "charger_id": row.charger_id,
         "incarnation": row.incarnation,
