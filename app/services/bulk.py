@@ -102,12 +102,12 @@ def order(
     for group in groups:
         _check_template(policy, group)
     policy.quota.take(session, organization_id, total)
-    job_run = make_job_run(make_uuid7(), organization_id)
-    assert job_run.job_id is not None  # noqa: S101  # it is what it was made of; for the type checker
-    order_ = _Order(session, organization_id, place, job_run.job_id)
+    job_id = make_uuid7()
+    job_run = make_job_run(job_id, organization_id)
+    order_ = _Order(session, organization_id, place, job_id)
     order_.write(groups)
     job = Job(
-        id=job_run.job_id,
+        id=job_id,
         organization_id=organization_id,
         location_id=location_id,
         job_type=JOB_TYPE,

@@ -72,7 +72,6 @@ def update(
         else:
             updated.append(charger)
     orders.replace(session, queue, organization_id, list(must_see.values()), now)
-    session.flush()
     return updated, failed
 
 
