@@ -27,7 +27,7 @@ by decorating:
     def trigger_meter_values(charger, payload, now):
         return "Accepted"                       # its TriggerMessageStatus
 
-Timer names `boot call heartbeat ping reconnect release` are the core's. State of a behaviour goes
+Timer names `boot call heartbeat parting ping reconnect release` are the core's. State of a behaviour goes
 to `charger.facets["its name"]` (one object with slots per charger), made at `Moment.BORN`. A
 handler calls `charger.call(...)` at will: the answer being given goes out first. A handler that
 raises anything else than said here is logged and shown as an event; the charger lives on.
@@ -77,6 +77,8 @@ class Moment(enum.StrEnum):
     #: A reboot begins (by Reset): the connection is about to be closed. RAM-like state is to be
     #: dropped.
     REBOOTING = "rebooting"
+    #: The charger ends while online and nothing of it is kept: the last moment to say something.
+    ENDING = "ending"
 
 
 @dataclass(slots=True)

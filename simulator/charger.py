@@ -41,6 +41,9 @@ from simulator.outlet import Outlet
 from simulator.problems import Problem, describe_close
 from simulator.wire import WireFaults
 
+#: How long the last words of a charger may take, in seconds; less than a host gives to sockets.
+PARTING_S = 1.5
+
 
 class Socket(enum.Enum):
     """What the connection to the CSMS is doing."""
@@ -148,6 +151,7 @@ class Charger:
         self.cancel_timer("heartbeat")
         dialogue.lose(self, now)
         if self._ended:
+            self.timers.clear()
             return self._finish(now)
         if was_online:
             self.reach(Moment.OFFLINE, now)
@@ -192,13 +196,21 @@ class Charger:
             self._fire(name, now)
         return self._finish(now)
 
-    def end(self, now: float) -> list[Effect]:
-        """Stop for good: close the connection and let every clock run out."""
+    def end(self, now: float, resumes: bool = True) -> list[Effect]:
+        """Stop for good: close the connection and let every clock run out.
+
+        One that never resumes from what was kept ends its transactions first, and the CSMS has
+        `PARTING_S` to take what is left to say. Whatever it asks meanwhile is answered.
+        """
         self._ended = True
+        speaks = not resumes and self.is_up and self.is_online
+        if speaks:
+            self.reach(Moment.ENDING, now)
         self.timers.clear()
-        if self.socket in (Socket.UP, Socket.OPENING):
-            self.socket = Socket.CLOSING
-            self._out.append(Close(1000, "The charger was stopped"))
+        if speaks and self.outbox.waiting():
+            self.set_timer("parting", now + PARTING_S)
+        else:
+            self._part()
         return self._finish(now)
 
     def next_wake(self) -> float | None:
@@ -317,8 +329,17 @@ class Charger:
 
     def _finish(self, now: float) -> list[Effect]:
         dialogue.send_next(self, now)
+        if "parting" in self.timers and self.outbox.is_done:
+            self._part()
         out, self._out = self._out, []
         return out
+
+    def _part(self) -> None:
+        """Close the connection for good."""
+        self.timers.clear()
+        if self.socket in (Socket.UP, Socket.OPENING):
+            self.socket = Socket.CLOSING
+            self._out.append(Close(1000, "The charger was stopped"))
 
     def reach(self, moment: Moment, now: float) -> None:
         """Let the behaviours act at a point of the charger's life."""
@@ -361,6 +382,8 @@ class Charger:
             registration.beat(self, now)
         elif kind == "call":
             dialogue.expire(self, now)
+        elif kind == "parting":
+            self._part()
         elif kind == "ping":
             lifeline.check_pulse(self, now)
         elif kind != "release":  # which only wakes the outbox

@@ -95,6 +95,11 @@ class Host:
             if isinstance(result, Exception):
                 raise result
 
+    @property
+    def keeps_states(self) -> bool:
+        """Whether a charger that ends here may go on later where it was."""
+        return self.settings.state_dir is not None
+
     def stop(self) -> None:
         """Ask for a graceful end; `run` returns soon after."""
         self._stopping.set()

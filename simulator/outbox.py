@@ -63,6 +63,11 @@ class Outbox:
             return True
         return any(sent.action == action for sent in self._volatile or ())
 
+    @property
+    def is_done(self) -> bool:
+        """Nothing waits and nothing is in the air."""
+        return self.in_air is None and not (self._volatile or self._durable)
+
     def take(self, now: float, *, accepted: bool) -> Sent | None:
         """The call that goes now, made the one in the air; None when none may."""
         if self.in_air is not None or not (self._volatile or self._durable):

@@ -107,7 +107,8 @@ class Runner:
         self._ending = ended
         if not is_first:
             return
-        self._feed(self.charger.end, self._now())
+        resumes = self._host.keeps_states and not self.forgets
+        self._feed(self.charger.end, self._now(), resumes)
         if self._connection is None and self._opening is None:
             self._finish()
 

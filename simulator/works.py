@@ -1,6 +1,6 @@
 """Service, reset, firmware and logs at work on a charger. The same for both OCPP versions.
 
-`install` registers the timers `reset`, `firmware` and `upload` and what a reboot does to the facts.
+`install` registers the timers `reset`, `firmware` and `upload`, and what a reboot and an end do to the facts.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def install(behaviour: Behaviour) -> None:
     behaviour.timer("upload")(on_upload)
     behaviour.moment(Moment.REBOOTING)(forget_presence)
     behaviour.moment(Moment.ACCEPTED)(come_back)
+    behaviour.moment(Moment.ENDING)(switch_off)
 
 
 # --- service ----------------------------------------------------------------------------------
@@ -86,6 +87,12 @@ def forget_presence(charger: Charger, now: float) -> None:
         bay.asking = None
         if bay.token is not None:
             sessions.forget_token(charger, bay, now)
+
+
+def switch_off(charger: Charger, now: float) -> None:
+    """Nobody will go on with what runs here: to the CSMS the power was lost."""
+    for bay in station_of(charger).bays:
+        sessions.end(charger, bay, End.POWER_LOST, now)
 
 
 def come_back(charger: Charger, now: float) -> None:

@@ -16,6 +16,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from simulator.csms import Csms
@@ -139,12 +140,14 @@ class Flow:
 
 
 @contextlib.asynccontextmanager
-async def a_flow(version: str, interval_s: int = 100, **configuration: str) -> AsyncIterator[Flow]:
-    """An idle charger that is online, its statuses told."""
+async def a_flow(
+    version: str, interval_s: int = 100, state_dir: Path | None = None, **configuration: str
+) -> AsyncIterator[Flow]:
+    """An idle charger that is online, in a host that keeps states only where it has a folder."""
     async with (
         started_csms(interval_s) as csms,
         GatewayLink() as gateway,
-        running_host(gateway),
+        running_host(gateway, state_dir=state_dir),
     ):
         await gateway.wait_for(lambda: gateway.is_linked)
         config = make_config(

@@ -11,6 +11,7 @@ import pytest
 from simulator import ocpp16
 from simulator.host import Host
 from simulator.settings import Settings
+from tests.flow_world import CHARGER, TOKEN, a_flow
 from tests.link_gateway import (
     GatewayLink,
     in_event_loop,
@@ -179,3 +180,26 @@ async def test_what_a_charger_keeps_outlives_the_process_and_goes_with_its_delet
             await gateway.drop("dep-1", 2, reason="delete")
             await gateway.wait_for(lambda: gateway.told("dropped", "dep-1"))
         assert list((tmp_path / "chargers").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "keeps", "reason", "endings"),
+    [
+        ("OCPP1.6", False, "stop", 1),
+        ("OCPP2.0.1", False, "stop", 1),
+        ("OCPP1.6", True, "stop", 0),
+        ("OCPP1.6", True, "delete", 1),
+    ],
+)
+@in_event_loop
+async def test_a_stop_in_mid_charge_ends_the_transaction_unless_it_goes_on_later(
+    version: str, keeps: bool, reason: str, endings: int, tmp_path: Path
+) -> None:
+    async with a_flow(version, state_dir=tmp_path if keeps else None) as flow:
+        await flow.does("start_session", id_tag=TOKEN)
+        await flow.gateway.drop(CHARGER, reason=reason)
+        await flow.gateway.wait_for(lambda: flow.gateway.told("dropped"))
+        events = [p for p in flow.said("TransactionEvent") if p["eventType"] == "Ended"]
+        stops = flow.said("StopTransaction")
+        assert len(events + stops) == endings
+        assert flow.csms.sockets[0].close_code == 1000
