@@ -230,6 +230,8 @@ OF_BROKER: Final = frozenset(
         "stop_broker_for_a_minute",
     }
 )
+#: Faults that end what the stand-in for ECS runs, and with it the memory of its tasks.
+OF_LOCAL_HOST: Final = frozenset({"kill_host", "freeze_host", "kill_supervisor"})
 #: What a round consists of; each is done once before any is repeated.
 ROUND: Final = (
     "kill_worker_child",

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import psycopg
 
-from tests.chaos.faults import OF_BROKER, ROUND, Faults
+from tests.chaos.faults import OF_BROKER, OF_LOCAL_HOST, ROUND, Faults
 from tests.chaos.invariants import (
     Finding,
     check_all,
@@ -48,6 +48,7 @@ class Chaos:
     orders: int
     faults: int
     pause_s: float
+    runtime: str = "local"
     done: list[tuple[float, str]] = field(default_factory=list)
 
     def run(self) -> bool:
@@ -107,6 +108,8 @@ class Chaos:
         for name in names:
             if self.broker is None and name in OF_BROKER:
                 continue
+            if self.runtime != "local" and name in OF_LOCAL_HOST:
+                continue
             time.sleep(chance.uniform(0.5, 1.5) * self.pause_s)
             what = faults.pick(name)()
             self.done.append((time.time(), name))
@@ -163,7 +166,12 @@ def _count_messages(broker: Valkey) -> int:
 
 
 def run_seed(
-    seed: int, orders: int, faults: int, pause_s: float, broker_url: str | None = None
+    seed: int,
+    orders: int,
+    faults: int,
+    pause_s: float,
+    broker_url: str | None = None,
+    runtime: str = "local",
 ) -> bool:
     """A gateway of its own for one seed. Its data folder is kept when something is broken."""
     with ExitStack() as stack:
@@ -178,10 +186,14 @@ def run_seed(
             SIMULATOR_RECONNECT_MAX_S="2",
         )
         data = stack.enter_context(make_data_folder())
-        gateway = stack.enter_context(Gateway(data, without=("flower",), environment=environment))
+        gateway = stack.enter_context(
+            Gateway(data, "--runtime", runtime, without=("flower",), environment=environment)
+        )
         gateway.comes_up()
         print(f"seed {seed}: {orders} orders, {faults} faults", flush=True)
-        held = Chaos(gateway, broker_url, broker, judge, seed, orders, faults, pause_s).run()
+        held = Chaos(
+            gateway, broker_url, broker, judge, seed, orders, faults, pause_s, runtime
+        ).run()
         if not held:
             kept = Path(f"{data}-evidence-{seed}")
             shutil.copytree(data / "logs", kept, dirs_exist_ok=True)
@@ -200,10 +212,12 @@ def main() -> int:
         "--pause", type=float, default=6.0, help="seconds between faults, on average"
     )
     parser.add_argument("--broker-url", help="a broker of your own (amqp://...); it is not hurt")
+    parser.add_argument("--runtime", default="local", choices=("local", "ecs-standin"))
     given = parser.parse_args()
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     held = [
-        run_seed(seed, given.orders, given.faults, given.pause, given.broker_url) for seed in seeds
+        run_seed(seed, given.orders, given.faults, given.pause, given.broker_url, given.runtime)
+        for seed in seeds
     ]
     print(f"{sum(held)} of {len(held)} seeds held")
     return 0 if all(held) else 1
