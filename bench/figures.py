@@ -68,8 +68,8 @@ class Figure:
 
 
 def show(value: float, unit: str) -> str:
-    """Three digits or so, with the unit."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    """Three digits or so, with the unit; a count as it is."""
+    digits = 0 if abs(value) >= 100 or isinstance(value, int) else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f} {unit}".rstrip()
 
 
