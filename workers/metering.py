@@ -7,6 +7,7 @@ keeper's threads turn; a database or broker that is away is not the worker's ill
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,17 @@ log = logging.getLogger(__name__)
 
 #: A round of the keeper may take this long, seconds: drivers can be slow.
 PATIENCE_S: Final = 120.0
+
+
+class _Server(ThreadingHTTPServer):
+    """A client that hangs up early is no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # the base class's
+        """In place of a traceback on standard error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            log.exception("a request for metrics failed")
 
 
 def serve(port: int, is_well: Callable[[], bool], *, host: str = "") -> ThreadingHTTPServer:
@@ -47,8 +59,7 @@ def serve(port: int, is_well: Callable[[], bool], *, host: str = "") -> Threadin
         def log_message(self, format: str, *args: Any) -> None:
             """A scrape each few seconds is no news."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = _Server((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     log.info("metrics are served on port %d", server.server_address[1])
     return server

@@ -272,7 +272,8 @@ def classify_end(state: Mapping[str, Any], log: str = "") -> End:
     exit_code = int(state.get("ExitCode") or 0)
     error = str(state.get("Error") or "")
     verdict = OOM if state.get("OOMKilled") else _ENDS.get(exit_code, CRASHED)
-    last_words = "" if verdict is EXITED else (log.strip().splitlines() or [""])[-1]
+    tells = verdict in (CRASHED, START_FAILED)
+    last_words = (log.strip().splitlines() or [""])[-1] if tells else ""
     parts = (
         verdict.message,
         verdict.hint,
