@@ -34,7 +34,7 @@ _LABEL = re.compile(r"\{\{[^}]*\}\}")
 _UNSET = "none: made by `gateway up`, or given by you"
 _DRIVERS = """
 `GATEWAY_ECS_*` and `GATEWAY_DOCKER_*` are read by their drivers: see [ECS](ecs.md) and [Docker](docker.md).
-The simulator has settings of its own, `SIMULATOR_*`: `gateway host --help`.
+The simulator has settings of its own, `SIMULATOR_*`: `simulator/settings.py` lists them.
 """
 
 
