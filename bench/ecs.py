@@ -263,7 +263,9 @@ def describe(seen: Seen) -> list[Figure]:
             Aim(most=1),
         ),
         Figure("ListTasks calls", seen.calls("ListTasks"), "", against="looks before repeats"),
-        Figure("RunTask replies lost", lost, "", (runs - seen.throttled) // 10, "every tenth reply"),
+        Figure(
+            "RunTask replies lost", lost, "", (runs - seen.throttled) // 10, "every tenth reply"
+        ),
         Figure("RunTask refused, no capacity", refused, "", against=f"{_OUTAGE_S:g} s of outage"),
         Figure("calls throttled, of all", seen.all_throttled, "", against="5 % and real buckets"),
         Figure("starts failed on interfaces", strikes["network"], "", 0.05 * tasks, "5 % of tasks"),

@@ -219,6 +219,23 @@ def test_a_runtime_that_crashes_while_coming_up_is_started_once_more(world: Worl
     assert [runtime.state for runtime in world.runtimes(charger_id)] == ["gone", "started"]
 
 
+def test_each_further_crash_is_one_further_start_and_ends_nobody_who_runs(world: World) -> None:
+    charger_id = world.create()
+    world.work()
+    for _ in range(3):
+        world.driver.ends(world.driver.alive[0])
+        world.is_seen_ended(charger_id)
+        for _ in range(3):
+            world.work()
+            world.lets_time_pass(30)
+            world.passes()
+    world.goes_online(charger_id)
+    world.work()
+    assert world.charger(charger_id).status == "READY"
+    assert len(world.driver.starts) == 4
+    assert world.driver.stops == []
+
+
 def test_an_end_that_is_permanent_fails_at_once(world: World) -> None:
     charger_id = world.create()
     world.work()

@@ -7,6 +7,7 @@ the old run's lease before the new run's claim, the identity wait, sweep, admiss
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Engine, text
@@ -15,6 +16,7 @@ from app.settings import Settings
 from app.store import runs
 from tests.engine_world import World
 from workers.runs.steps import STEPS
+from workers.runtimes.base import Handle, Observation, Phase
 
 
 @pytest.fixture
@@ -356,3 +358,21 @@ def test_a_copied_database_does_not_stop_the_originals_runtimes(world: World) ->
         session.execute(text("DELETE FROM runtimes"))
     world.looks()
     assert len(world.driver.alive) == 1, charger_id
+
+
+def test_after_a_round_another_keeper_may_look(world: World, engine: Engine) -> None:
+    world.brings_up()
+    borrowed = []
+
+    def borrows_a_connection(handles: Sequence[Handle]) -> Sequence[Observation]:
+        borrowed.append(engine.connect())
+        return [Observation(handle, Phase.RUNNING) for handle in handles]
+
+    world.driver.observe = borrows_a_connection  # type: ignore[method-assign]
+    world.looks()
+    assert borrowed
+    with world.sessions() as session:
+        locks = session.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
+    for connection in borrowed:
+        connection.close()
+    assert locks == 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -223,8 +223,7 @@ class Engine:
         raise Retry(exc=reason, when=pause)
 
     def _redo(self, task: Task[..., Any], held: runs.Claim, outcome: Redo) -> str:
-        rest = held.plan[held.plan.index("run_task") :] if "run_task" in held.plan else ()
-        steps = (*RETIRE, *_take_first_round(rest))
+        steps = (*RETIRE, *_take_last_round(held.plan))
         return self._leave(
             task,
             held,
@@ -324,9 +323,10 @@ def _never_fails(held: runs.Claim) -> bool:
     return held.kind in NEVER_FAILS or held.phase == "compensating"
 
 
-def _take_first_round(steps: tuple[str, ...]) -> tuple[str, ...]:
-    """The steps from run_task to the end of the bring-up, without earlier repetitions."""
-    return steps[: steps.index("mark_ready") + 1] if "mark_ready" in steps else steps
+def _take_last_round(plan: Sequence[str]) -> Sequence[str]:
+    """The steps of the last bring-up, from run_task on: a plan grows by one with each repetition."""
+    starts = [at for at, step in enumerate(plan) if step == "run_task"]
+    return plan[starts[-1] :] if starts else ()
 
 
 def _lock_charger(session: Session, held: runs.Claim) -> None:

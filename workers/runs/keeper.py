@@ -138,18 +138,25 @@ class Keeper:
         )
 
     def run_watch(self) -> bool:
-        """One round of looking. The lock is the session's, since drivers are asked between transactions."""
+        """One round of looking.
+
+        The lock is a connection's, since drivers are asked between transactions; that connection is kept for the
+        round, for one that went back to the pool would take the lock along and keep the next rounds out.
+        """
         self._ears.settle()
-        with self._context.sessions() as session:
-            if not session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_WATCH}):
+        with self._context.sessions.kw["bind"].connect() as connection:
+            locked = connection.scalar(
+                text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_WATCH}
+            )
+            connection.commit()
+            if not locked:
                 return False
-            session.commit()
             try:
                 more = self._watch.look()
                 self._watch.stop_strays()
             finally:
-                session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_WATCH})
-                session.commit()
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_WATCH})
+                connection.commit()
         return more
 
 
