@@ -1,4 +1,4 @@
-"""Commands that this package adds to `gateway`: worker, beat, adopt, evacuate."""
+"""Commands that this package adds to `gateway`: worker, beat, adopt, evacuate, doctor."""
 
 from __future__ import annotations
 
@@ -66,4 +66,20 @@ def evacuate(patience: float) -> None:
     click.echo(f"Ended {ended} runtimes that lived elsewhere.")
 
 
-commands = [worker, beat, adopt, evacuate]
+@click.command()
+def doctor() -> None:
+    """Say what is well and what is not, and what to do; exit code 1 when something failed."""
+    from app.settings import load_settings
+    from workers.doctor import examine
+    from workers.runtimes.ecs_doctor import Level
+
+    findings = examine(load_settings())
+    for found in findings:
+        click.echo(f"{found.level.value:<5} {found.subject}: {found.message}")
+        if found.advice:
+            click.echo(f"      {found.advice}")
+    if any(found.level is Level.FAIL for found in findings):
+        raise SystemExit(1)
+
+
+commands = [worker, beat, adopt, evacuate, doctor]
