@@ -5,7 +5,8 @@ it. Labels are few and bounded: never an organization, a charger or a run.
 
 Programs of several processes (the API's, a worker's) meet in the folder GATEWAY_METRICS_DIR, one folder for each
 set of processes that shares process ids; `render` sums them up. prometheus_client chooses between the two ways of
-counting when it is imported, so the variable is read here, before that, and not with the other settings.
+counting when it is imported, so the variable is read here and not with the other settings. And since Celery loads
+Flower before anything of ours, and Flower imports prometheus_client, the choice is made again.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from prometheus_client import (  # noqa: E402  # see above
     Gauge,
     Histogram,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 from prometheus_client.registry import Collector  # noqa: E402
+
+values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # untyped there
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
