@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import threading
 import time
 from typing import Any
 
+import psutil
 import psycopg
 from celery import chain
 from sqlalchemy import text
@@ -27,6 +27,8 @@ from app.queue import HintQueue, make_sender
 from app.services import orders
 from app.settings import EngineSettings
 from app.store import hints, links
+from bench.figures import Aim, Figure, median, print_table
+from bench.programs import read_cpu
 from migrations import upgrade
 from tests.servers import Postgres, Valkey, make_folder
 
@@ -46,6 +48,8 @@ class Bench:
         self.cap = EngineSettings.__dataclass_fields__["org_inflight"].default
         self.queue = HintQueue(valkey.url, cap=self.cap)
         self.stopped = threading.Event()
+        #: Whose CPU is counted; the worker joins them.
+        self.processes = [psutil.Process(postgres.pid), psutil.Process(valkey.pid)]
         #: Seconds between two looks of this program: short alone, gentle while many run.
         self.pause_s = 0.002
 
@@ -86,11 +90,18 @@ class Bench:
                     text(
                         """UPDATE runtimes SET called_home_at = clock_timestamp(), stage = 'online',
                                   online_at = clock_timestamp()
-                           WHERE state = 'started' AND called_home_at IS NULL RETURNING charger_id"""
+                           WHERE charger_id IN (
+                               SELECT charger_id FROM runtimes
+                               WHERE state = 'started' AND called_home_at IS NULL FOR UPDATE SKIP LOCKED)
+                           RETURNING charger_id"""
                     )
                 ).all()
                 woken = hints.wake_many(session, {row.charger_id for row in rows}, cap=self.cap)
             self.queue.send(woken)
+
+    def read_cpu(self) -> float:
+        """Seconds of CPU that worker and servers have used."""
+        return read_cpu(*self.processes)
 
     def count_messages(self) -> int:
         """Messages pushed to the broker since it started."""
@@ -162,48 +173,67 @@ class Bench:
             time.sleep(self.pause_s)
 
 
-def run(bench: Bench, count: int) -> None:
-    """Measure and print."""
+def compare(bench: Bench, count: int) -> list[Figure]:
+    """Ours and the floor, one alone and many at once."""
     bench.prepare_floor(2 * count + 200)
     bench.measure_chains(range(1, 21))
     bench.measure_runs(20, 0)
     bare_alone = [bench.measure_chains(range(n, n + 1)) for n in range(21, 61)]
     ours_alone = [bench.measure_runs(1, n) for n in range(20, 60)]
     bench.pause_s = 0.03
+    bare_before = bench.read_cpu()
     bare_many = bench.measure_chains(range(61, 61 + count))
-    before = bench.count_messages()
+    before, bare_cpu = bench.count_messages(), bench.read_cpu() - bare_before
+    ours_before = bench.read_cpu()
     ours_many = bench.measure_runs(count, 60)
-    messages = bench.count_messages() - before
-    bare_ms = 1000 * statistics.median(bare_alone)
-    ours_ms = 1000 * statistics.median(ours_alone)
-    print("provisioning run (instant driver, parks and is woken) beside a bare 4-task chain")
-    print(
-        f"  latency alone, median  {ours_ms:7.1f} ms   bare {bare_ms:7.1f} ms   x{ours_ms / bare_ms:.2f}"
-    )
-    print(
-        f"  rate, {count} at once     {count / ours_many:7.1f} /s   bare {count / bare_many:7.1f} /s"
-        f"   x{ours_many / bare_many:.2f} of its time"
-    )
-    print(f"  messages per step      {messages / (4 * count):7.2f}")
+    messages, ours_cpu = bench.count_messages() - before, bench.read_cpu() - ours_before
+    bare = "bare chain of 4 tasks, a transaction each"
+    return [
+        Figure(
+            "run alone, median",
+            1000 * median(ours_alone),
+            "ms",
+            1000 * median(bare_alone),
+            bare,
+            Aim(most=1.5),
+        ),
+        Figure(f"{count} at once", ours_many, "s", bare_many, bare, Aim(most=1.5)),
+        Figure(f"rate, {count} at once", count / ours_many, "/s", count / bare_many, bare),
+        Figure(
+            "CPU of worker and servers per run",
+            1000 * ours_cpu / count,
+            "ms",
+            1000 * bare_cpu / count,
+            bare,
+        ),
+        Figure("messages per step", messages / (4 * count), "", 1.0, "one message, one step"),
+    ]
 
 
-def main() -> None:
+def measure(count: int) -> list[Figure]:
     """Start the servers, measure, stop."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=300)
-    count = parser.parse_args().runs
     with make_folder() as pg, make_folder() as vk, Postgres(pg) as postgres, Valkey(vk) as valkey:
         bench = Bench(postgres, valkey)
         worker = bench.start_worker()
+        bench.processes.append(psutil.Process(worker.pid))
         link = threading.Thread(target=bench.play_link, daemon=True)
         link.start()
         try:
-            run(bench, count)
+            return compare(bench, count)
         finally:
             bench.stopped.set()
             link.join(5)
             worker.terminate()
             worker.wait(30)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=300)
+    print_table(
+        "Engine (instant driver; a run parks and is woken)", measure(parser.parse_args().runs)
+    )
 
 
 if __name__ == "__main__":

@@ -2,181 +2,118 @@
 
 `python -m bench.link [--chargers 1000] [--seconds 30]`. Everything is real: PostgreSQL, `app.link`, the
 simulator's host process, the strict CSMS (heartbeats each 10 s). The latency of a frame is the time of its commit,
-as PostgreSQL noted it, less the time at which the charger sent or received it; the floor beside it is a bare
-INSERT of the same rows by this program.
+as PostgreSQL noted it, less the time at which the charger sent or received it; the floor beside the cost is a
+bare INSERT of the same rows by this program.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, Final
 
 import psutil
 from sqlalchemy import text
-from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import make_engine, make_sessions
-from app.tokens import make_host_credential
-from migrations import upgrade
-from tests.servers import Postgres, Valkey, make_folder
+from bench.figures import Aim, Figure, print_table
+from bench.judge import open_judge
+from bench.placement import Placement, open_placement
+from bench.programs import list_family, read_cpu, read_resident, wait_until
 
-_SECRET = "a-secret-of-the-bench-that-is-long-enough-for-all"
-_LINK_PORT, _CSMS_PORT = 18_901, 18_902
-
-_CHARGERS = """
-    INSERT INTO chargers (id, organization_id, identity, brand_slug, model_slug, connector_type,
-                          ocpp_version, ws_url, status, desired_state, incarnation)
-    SELECT 'dep-' || n, 'acme', 'CP-' || n, 'wallbox', 'wallbox-pulsar-plus', 'Type2', 'OCPP1.6',
-           :ws_url, 'READY', 'running', 1 FROM generate_series(1, :count) AS n
-"""
-_RUNTIMES = """
-    INSERT INTO runtimes (charger_id, incarnation, generation, organization_id, identity, run_id, provider,
-                          host_id)
-    SELECT id, 1, 1, 'acme', identity, 'wfr_bench', 'local', 'h1' FROM chargers
-"""
-_LATENCY = """
-    SELECT count(*), percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (
-        ORDER BY extract(epoch FROM pg_xact_commit_timestamp(xmin) - at))
+_LATENCY: Final = text(
+    """
+    SELECT count(*) AS frames, percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (
+        ORDER BY extract(epoch FROM pg_xact_commit_timestamp(xmin) - at)) AS seconds
     FROM ocpp_frames WHERE at > :since
-"""
-_FLOOR = """
+    """
+)
+_FLOOR: Final = text(
+    """
     INSERT INTO ocpp_frames SELECT charger_id, 99, number, at, direction, action, message
-    FROM ocpp_frames WHERE incarnation = 1 ON CONFLICT DO NOTHING
-"""
+    FROM ocpp_frames WHERE incarnation = 1 AND at > :since ON CONFLICT DO NOTHING
+    """
+)
 
 
-@contextlib.contextmanager
-def run_program(*argv: str, **environment: str) -> Iterator[psutil.Process]:
-    """A child that ends with the block."""
-    child = subprocess.Popen([sys.executable, *argv], env=os.environ | environment)
-    try:
-        yield psutil.Process(child.pid)
-    finally:
-        child.terminate()
-        child.wait(20)
+@dataclass(slots=True)
+class Idle:
+    """What was seen while nothing but heartbeats went on."""
+
+    seconds: float
+    #: Share of one core by process.
+    cpu: dict[str, float]
+    frames: int
+    #: From the charger to the commit: median, 99th percentile, longest, in seconds.
+    stored_s: tuple[float, float, float]
+    #: One bare INSERT of the same rows.
+    floor_s: float
+
+    def describe(self) -> list[Figure]:
+        """The figures."""
+        p50, p99, longest = self.stored_s
+        cost = self.seconds * (self.cpu["link"] + self.cpu["PostgreSQL"])
+        return [
+            Figure("frames stored", self.frames / self.seconds, "/s"),
+            Figure("frame stored after, p50", p50, "s"),
+            Figure("frame stored after, p99", p99, "s", aim=Aim(most=2, of="value")),
+            Figure("frame stored after, longest", longest, "s"),
+            Figure(
+                f"CPU of link and PostgreSQL for {self.frames:,} frames",
+                cost,
+                "s",
+                self.floor_s,
+                "one bare INSERT of the same rows",
+            ),
+            *(
+                Figure(f"CPU, idle, {name}", 100 * share, "% of a core")
+                for name, share in self.cpu.items()
+            ),
+        ]
 
 
-def read_cpu(*processes: psutil.Process) -> list[float]:
-    """Seconds of CPU that each has used, its children included."""
+def watch(placement: Placement, processes: dict[str, psutil.Process], seconds: float) -> Idle:
+    """Let them idle, then ask the database."""
+    before = {name: read_cpu(process) for name, process in processes.items()}
+    with placement.sessions() as session:
+        since = session.scalar(text("SELECT clock_timestamp()"))
+    time.sleep(seconds)
+    cpu = {name: (read_cpu(one) - before[name]) / seconds for name, one in processes.items()}
+    with placement.sessions() as session:
+        row: Any = session.execute(_LATENCY, {"since": since}).one()
+    began = time.monotonic()
+    with placement.sessions.begin() as session:
+        session.execute(_FLOOR, {"since": since})
+    return Idle(seconds, cpu, row.frames, tuple(row.seconds), time.monotonic() - began)
+
+
+def measure(count: int, seconds: float) -> list[Figure]:
+    """The whole suite."""
+    online = "chargers WHERE stage = 'online'"
+    with open_judge(interval_s=10) as judge, open_placement(count, judge.ws_url) as placement:
+        began = time.monotonic()
+        with placement.run_host() as host:
+            wait_until(lambda: placement.count(online) >= count, "all are online", pause_s=0.2)
+            online_s = time.monotonic() - began
+            processes = {"link": placement.link, "host": host, "PostgreSQL": placement.postgres}
+            started = {name: read_cpu(process) for name, process in processes.items()}
+            idle = watch(placement, processes, seconds)
+            memory = read_resident(list_family(placement.link))
     return [
-        sum(
-            sum(one.cpu_times()[:2])
-            for one in (process, *process.children(recursive=True))
-            if one.is_running()
-        )
-        for process in processes
+        Figure(f"{count:,} online in", online_s, "s"),
+        *(Figure(f"CPU to come online, {name}", used, "s") for name, used in started.items()),
+        *idle.describe(),
+        Figure("memory, link", memory, "MiB"),
     ]
 
 
-def count_online(sessions: sessionmaker[Session]) -> int:
-    with sessions() as session:
-        return session.scalar(text("SELECT count(*) FROM chargers WHERE stage = 'online'")) or 0
-
-
-def measure(
-    sessions: sessionmaker[Session], postgres: Postgres, options: argparse.Namespace
-) -> None:
-    """Bring up the chargers, let them idle, print."""
-    with run_link(postgres, options.broker_url) as link, run_csms():
-        began = time.monotonic()
-        with run_host(options.folder) as host:
-            while count_online(sessions) < options.chargers:
-                time.sleep(0.2)
-            print(f"all {options.chargers} online after {time.monotonic() - began:.1f} s")
-            processes = (link, host, psutil.Process(postgres.pid))
-            print_cpu("to come online", read_cpu(*processes), 1)
-            before = read_cpu(*processes)
-            with sessions() as session:
-                since = session.scalar(text("SELECT clock_timestamp()"))
-            time.sleep(options.seconds)
-            used = [now - then for now, then in zip(read_cpu(*processes), before, strict=True)]
-            print_cpu("of each second, idle", used, options.seconds)
-            print(f"link: {link.memory_info().rss / 2**20:.0f} MiB resident")
-    with sessions() as session:
-        count, (p50, p99, most) = session.execute(text(_LATENCY), {"since": since}).one()
-    print(
-        f"{count} frames: p50 {p50:.3f} s, p99 {p99:.3f} s, longest {most:.3f} s (aim: p99 < 2 s)"
-    )
-    began = time.monotonic()
-    with sessions.begin() as session:
-        rows = session.execute(text(_FLOOR)).rowcount  # type: ignore[attr-defined]
-    print(f"floor: {rows} rows by one bare INSERT in {time.monotonic() - began:.3f} s")
-
-
-def run_link(
-    postgres: Postgres, broker_url: str
-) -> contextlib.AbstractContextManager[psutil.Process]:
-    """`app.link` as a program."""
-    return run_program(
-        "-c",
-        "from app.link import run; from app.settings import load_settings; run(load_settings())",
-        GATEWAY_DATABASE_URL=postgres.make_url("bench"),
-        GATEWAY_BROKER_URL=broker_url,
-        GATEWAY_JWT_SECRETS=f"k:{_SECRET}",
-        GATEWAY_LINK_SECRET=_SECRET,
-        GATEWAY_INSTALL_ID="bench",
-        GATEWAY_LINK_PORT=str(_LINK_PORT),
-    )
-
-
-def run_csms() -> contextlib.AbstractContextManager[psutil.Process]:
-    """The strict CSMS as a program."""
-    argv = ("-m", "simulator", "csms", "--port", str(_CSMS_PORT), "--interval", "10", "--quiet")
-    return run_program(*argv)
-
-
-def run_host(folder: str) -> contextlib.AbstractContextManager[psutil.Process]:
-    """The simulator's host process."""
-    return run_program(
-        *("-m", "simulator", "host"),
-        SIMULATOR_LINK_URL=f"ws://127.0.0.1:{_LINK_PORT}/link",
-        SIMULATOR_TOKEN=make_host_credential(_SECRET, "h1"),
-        SIMULATOR_STATE_DIR=folder,
-        SIMULATOR_LOG_LEVEL="WARNING",
-    )
-
-
-def print_cpu(when: str, seconds: list[float], over: float) -> None:
-    names = ("link", "host", "PostgreSQL")
-    figures = ", ".join(
-        f"{name} {used / over:.3f} s" for name, used in zip(names, seconds, strict=True)
-    )
-    print(f"CPU {when}: {figures}")
-
-
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chargers", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30)
-    options = parser.parse_args()
-    with (
-        make_folder() as folder,
-        make_folder() as broker,
-        tempfile.TemporaryDirectory() as states,
-        Postgres(folder, durable=True) as postgres,
-        Valkey(broker) as valkey,
-    ):
-        with postgres.connect() as connection:
-            connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-        postgres.stop()
-        postgres.start()
-        engine = make_engine(postgres.create("bench"))
-        upgrade(engine)
-        sessions = make_sessions(engine)
-        with sessions.begin() as session:
-            ws_url = f"ws://127.0.0.1:{_CSMS_PORT}/ocpp"
-            session.execute(text(_CHARGERS), {"ws_url": ws_url, "count": options.chargers})
-            session.execute(text(_RUNTIMES))
-        options.folder, options.broker_url = str(Path(states) / "state"), valkey.url
-        measure(sessions, postgres, options)
-        engine.dispose()
+    given = parser.parse_args()
+    print_table(f"Link ({given.chargers:,} idle chargers)", measure(given.chargers, given.seconds))
 
 
 if __name__ == "__main__":
