@@ -1,6 +1,6 @@
 """Every suite in turn, and one report: `make bench`, or `python -m bench [--quick] [--markdown] [suite...]`.
 
-Suites: api, engine, link, stack, density, fleet. Each starts its own servers and stops them. A figure stands
+Suites: api, engine, link, stack, density, fleet, ecs. Each starts its own servers and stops them. A figure stands
 beside its floor or peer of the same run; docs/benchmarks.md says how to read them. An aim that is missed is
 shown, and fails nothing; a suite that breaks is named, the others go on, and the exit code is 1.
 """
