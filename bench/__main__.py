@@ -56,7 +56,7 @@ SUITES: Final[dict[str, Suite]] = {
     "fleet": Suite(
         "Fleet: 1,000 chargers in one order", lambda: fleet.measure(1000), lambda: fleet.measure(50)
     ),
-    "ecs": Suite(ecs.title(200), lambda: ecs.measure(200), lambda: ecs.measure(20)),
+    "ecs": Suite(ecs.TITLE, lambda: ecs.measure(200), lambda: ecs.measure(20)),
 }
 
 

@@ -58,6 +58,13 @@ _CALL_HOME: Final = text(
 )
 
 
+#: What is measured, and under which conditions.
+TITLE: Final = (
+    "ECS stand-in: chargers at once (time scale 1, AWS's API limits, vCPU quota raised; a task starts in 1 s, is "
+    f"visible after {_LAG_S:g} s, its first probe comes after {_PROBE_S} s)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What became of the order."""
@@ -278,21 +285,13 @@ def measure(count: int) -> list[Figure]:
         return describe(rush.order_all(count))
 
 
-def title(count: int) -> str:
-    """What was measured, and under which conditions."""
-    return (
-        f"ECS stand-in, {count:,} chargers at once (time scale 1, AWS's API limits, vCPU quota raised; a task "
-        f"starts in 1 s, is visible after {_LAG_S:g} s, its first probe comes after {_PROBE_S} s)"
-    )
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chargers", type=int, default=200)
     parser.add_argument("--markdown", action="store_true", help="a table for docs/benchmarks.md")
     options = parser.parse_args()
-    print_table(title(options.chargers), measure(options.chargers), markdown=options.markdown)
+    print_table(TITLE, measure(options.chargers), markdown=options.markdown)
 
 
 if __name__ == "__main__":
