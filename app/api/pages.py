@@ -46,6 +46,10 @@ def read_title(page: Path) -> str:
     return found[1] if found else page.stem
 
 
+#: A link to another page: served as HTML it has no `.md`, so that its headings can be linked to.
+_PAPER: Final = re.compile(r"^([\w/-]+)\.md(?=$|#)")
+
+
 def render_markdown(text: str) -> str:
     """HTML of a page; each heading can be linked to by its words, as `#csms_unreachable`."""
     tokens = _MARKDOWN.parse(text)
@@ -53,6 +57,9 @@ def render_markdown(text: str) -> str:
         if opening.type == "heading_open":
             words = re.sub(r"[^\w\s-]", "", inline.content.lower())
             opening.attrSet("id", re.sub(r"\s+", "-", words.strip()))
+    for link in (child for token in tokens for child in token.children or ()):
+        if link.type == "link_open":
+            link.attrSet("href", _PAPER.sub(r"\1", str(link.attrGet("href"))))
     rendered: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     return rendered
 

@@ -42,6 +42,7 @@ def test_every_target_of_the_makefile_is_listed_by_help() -> None:
 
 
 def test_links_between_papers_lead_somewhere() -> None:
-    for paper in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", paper.read_text()):
-            assert (ROOT / target).exists(), f"{paper.name} → {target}"
+    papers = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    for paper in papers:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", paper.read_text()):
+            assert (paper.parent / target).exists(), f"{paper.name} → {target}"
