@@ -1,14 +1,13 @@
 """Looks at an installation and says, for each part, whether it is well and what to do if not.
 
 Nothing is changed. A check whose server is away is a failure of its own and lets the others go on. Where chargers
-run on ECS, the findings of `workers.runtimes.ecs_doctor` follow.
+run on Docker or ECS, the findings of `docker_doctor` and `ecs_doctor` follow.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -160,7 +159,7 @@ def _check_failed(session: Session, _: Settings) -> Finding:
 def _check_runtime(settings: Settings) -> list[Finding]:
     try:
         if settings.runtime == "docker":
-            return [_check_docker(settings)]
+            return _check_docker(settings)
         if settings.runtime == "ecs":
             return _check_ecs(settings)
     except RuntimeTrouble as trouble:
@@ -168,17 +167,12 @@ def _check_runtime(settings: Settings) -> list[Finding]:
     return []
 
 
-def _check_docker(settings: Settings) -> Finding:
-    from workers.runtimes.docker import make_client
+def _check_docker(settings: Settings) -> list[Finding]:
+    from workers.runtimes import docker_doctor
     from workers.runtimes.docker_settings import DockerSettings
 
     own = DockerSettings.read(settings.docker, install_id=settings.install_id)
-    try:
-        version: Any = make_client(own).version()
-    except Exception as error:  # noqa: BLE001  # the client raises what its transport does
-        advice = "See that the engine runs and that this user may use it (GATEWAY_DOCKER_HOST)."
-        return _fail("docker", f"The engine does not answer: {type(error).__name__}.", advice)
-    return _ok("docker", f"Engine {version['Version']} answers; the image is {own.image}.")
+    return docker_doctor.examine(own, settings.link_url)
 
 
 def _check_ecs(settings: Settings) -> list[Finding]:

@@ -17,11 +17,25 @@ _DAY: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Rows of `table` that meet `where` may go; `days` is bound into it as `:age`."""
+    """Rows of `table` that meet `where` may go."""
 
     table: str
     where: str
+    #: Bound into `where` as `:age`.
     days: float
+    #: What to select them from, where that is more than the table.
+    source: str = ""
+    #: Rows of one charger that stay; bound as `:keep`.
+    keep: int = 0
+
+
+# One look into the primary key per charger: numbers grow by one within an incarnation, so the newest says how
+# many there are. Frames of earlier incarnations go once the newest alone fills the measure.
+_BEYOND: Final = """chargers
+    JOIN LATERAL (SELECT incarnation, number FROM ocpp_frames AS its WHERE its.charger_id = chargers.id
+                  ORDER BY incarnation DESC, number DESC LIMIT 1) AS newest ON true
+    JOIN ocpp_frames ON ocpp_frames.charger_id = chargers.id
+     AND (ocpp_frames.incarnation, ocpp_frames.number) <= (newest.incarnation, newest.number - :keep)"""
 
 
 def make_rules(settings: Settings) -> list[Rule]:
@@ -56,6 +70,13 @@ def make_rules(settings: Settings) -> list[Rule]:
         ),
         Rule("ocpp_frames", f"at < {age}", settings.keep_frames_days),
         Rule("charger_events", f"at < {age}", settings.keep_frames_days),
+        Rule(
+            "ocpp_frames",
+            "newest.number > :keep",
+            0,
+            source=_BEYOND,
+            keep=settings.keep_frames_per_charger,
+        ),
     ]
 
 
@@ -64,8 +85,10 @@ def apply(session: Session, rule: Rule) -> int:
     result = session.execute(
         text(
             f"""DELETE FROM {rule.table} WHERE ctid = ANY(ARRAY(
-                    SELECT ctid FROM {rule.table} WHERE {rule.where} LIMIT {BATCH}))"""
+                    SELECT {rule.table}.ctid FROM {rule.source or rule.table}
+                    WHERE {rule.where} LIMIT {BATCH}))"""
         ),
-        {"age": rule.days} if ":age" in rule.where else {},
+        ({"age": rule.days} if ":age" in rule.where else {})
+        | ({"keep": rule.keep} if rule.keep else {}),
     )
     return int(result.rowcount)  # type: ignore[attr-defined]

@@ -72,13 +72,18 @@ def render_container(
     }
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name means whoever asks: inside a container, the container."""
+    return host in _LOOPBACK
+
+
 def choose_link_url(settings: DockerSettings, spec: Spec) -> str:
     """What the container dials.
 
     Raises `RuntimeRejected` (`docker_link_unreachable`) for an address that inside a container is the container.
     """
     url = settings.link_url or spec.link_url
-    if settings.network != "host" and urlsplit(url).hostname in _LOOPBACK:
+    if settings.network != "host" and is_loopback(urlsplit(url).hostname):
         raise RuntimeRejected(
             f"Containers cannot reach the link at {url}: inside a container that is the container. "
             "Let the link listen on another address (GATEWAY_LINK_HOST=0.0.0.0) and set "
