@@ -124,7 +124,6 @@ class Bench:
             generation=1,
         )
         with self.sessions.begin() as session:
-            session.add(charger)
             orders.provision(session, self.queue, charger)
         return charger.id
 

@@ -228,7 +228,6 @@ class World:
             generation=1,
         )
         with self.sessions.begin() as session:
-            session.add(charger)
             orders.provision(session, self.queue, charger)
         self.queue.commit()
         return charger.id

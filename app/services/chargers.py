@@ -61,7 +61,6 @@ def create(
     charger = make_charger(policy, organization_id, new)
     _put(charger, hold_place(session, organization_id, new.location_id), new.location_name)
     policy.quota.take(session, organization_id)
-    session.add(charger)
     wanted = describe(charger)
     try:
         orders.provision(session, queue, charger)

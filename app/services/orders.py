@@ -21,7 +21,7 @@ from app.errors import NotAllowedNow
 from app.lifecycle import Desired, Event, Status, move
 from app.models import Charger, Run
 from app.queue import Hints
-from app.store import hints
+from app.store import chargers, hints
 from app.workflows import BRINGS_UP, Kind
 
 _EARLY: Final = {
@@ -45,11 +45,15 @@ class Placed:
 
 
 def provision(session: Session, queue: Hints, charger: Charger) -> Placed:
-    """A new charger, just added to the session: order its first bring-up."""
+    """A new charger, in no session: write it, and order its first bring-up."""
     charger.status = Status.PENDING.value
     charger.desired_state = Desired.RUNNING.value
     charger.stage = "queued"
-    return _order(session, queue, charger, Kind.PROVISION)
+    charger.generation = 1
+    new = _make_run(charger, Kind.PROVISION, charger.job_id)
+    charger.current_run_id = new.id
+    chargers.insert(session, charger)
+    return _place(session, queue, new)
 
 
 def start(session: Session, queue: Hints, charger: Charger) -> Placed:
@@ -183,9 +187,8 @@ def _order(
     kind: Kind,
     job_id: uuid.UUID | None = None,
 ) -> Placed:
-    if kind is not Kind.PROVISION:
-        charger.generation += 1
-        notify(session, CHANNEL_NEWS, charger.id)
+    charger.generation += 1
+    notify(session, CHANNEL_NEWS, charger.id)
     charger.updated_at = func.clock_timestamp()
     return _insert(session, queue, charger, kind, job_id)
 
@@ -197,16 +200,24 @@ def _insert(
     kind: Kind,
     job_id: uuid.UUID | None = None,
 ) -> Placed:
-    new = hints.NewRun(
+    new = _make_run(charger, kind, job_id)
+    charger.current_run_id = charger.current_run_id if kind is Kind.RECOVER else new.id
+    session.flush()
+    return _place(session, queue, new)
+
+
+def _make_run(charger: Charger, kind: Kind, job_id: uuid.UUID | None) -> hints.NewRun:
+    return hints.NewRun(
         kind,
         charger.organization_id,
         charger.identity,
         charger_id=charger.id,
-        job_id=charger.job_id if kind is Kind.PROVISION else job_id,
-        generation=charger.generation or 1,
+        job_id=job_id,
+        generation=charger.generation,
     )
-    charger.current_run_id = charger.current_run_id if kind is Kind.RECOVER else new.id
-    session.flush()
+
+
+def _place(session: Session, queue: Hints, new: hints.NewRun) -> Placed:
     hint = hints.insert(session, new, cap=queue.cap)
     if hint is not None:
         queue.put(session, hint)
