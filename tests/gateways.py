@@ -171,8 +171,9 @@ class Gateway:
         return state
 
     def get_child(self, name: str) -> psutil.Process:
-        """A child by name."""
-        return psutil.Process(self._find_child(name)["pid"])
+        """A child by name; waits for one that is just being started again."""
+        pid: int = eventually(lambda: self._find_child(name)["pid"], f"{name} has a process")
+        return psutil.Process(pid)
 
     def count_restarts(self, name: str) -> int:
         """How often a child was started again."""
