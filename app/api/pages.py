@@ -118,6 +118,15 @@ def asset(name: str) -> Response:
     return _send(_asset(name), _TYPES[Path(name).suffix])
 
 
+@blueprint.get("/docs/images/<name>")
+def picture(name: str) -> Response:
+    """A picture of the docs."""
+    found = {path.name: path for path in (DOCS / "images").glob("*.png")}.get(name)
+    if found is None:
+        abort(404, "No such picture.")
+    return _send(found.read_bytes(), "image/png")
+
+
 @blueprint.get("/docs/<path:name>")
 def guide(name: str) -> Response:
     """A page of the docs; with `.md` as it was written."""

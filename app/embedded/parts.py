@@ -137,6 +137,8 @@ def _make_flower(environment: Mapping[str, str], keyring: Keyring, port: int) ->
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{keyring.get_password('flower')}",
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(port),
+        # Which charger a task is about stands in its arguments, what came of it in its result.
+        "FLOWER_TASKS_COLUMNS": "name,args,state,result,received,runtime,worker",
     }
     argv = (*_PYTHON, "celery", "--app", "workers.celery_app", "flower")
     return Program("flower", argv, own, stop=((signal.SIGTERM, 3.0),))
