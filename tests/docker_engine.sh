@@ -91,8 +91,7 @@ images() {
     "$here/deploy/wheelhouse.sh" >&2 || give_up "the wheels of the images cannot be downloaded"
     for target in gateway simulator; do
         log "building charger-$target:test"
-        docker build -q --build-arg "BASE=$base" --target "$target" -t "charger-$target:test" "$here" >/dev/null ||
-            give_up "the image charger-$target cannot be built"
+        docker build -q --build-arg "BASE=$base" --target "$target" -t "charger-$target:test" "$here" >/dev/null
     done
 }
 
