@@ -46,6 +46,12 @@ def _stat(title: str, expression: str, unit: str = "short", red_from: float | No
     return Panel(title, ((expression, ""),), unit, "stat", 3, red_from=red_from)
 
 
+def _rates(metric: str, *labels: str) -> tuple[str, str]:
+    """The rate of a counter by labels, and a legend that shows them."""
+    legend = " ".join("{{" + label + "}}" for label in labels)
+    return f"sum by ({', '.join(labels)}) (rate({metric}{_RANGE}))", legend
+
+
 def _quantile(share: float, metric: str, by: str, where: str = "") -> str:
     return (
         f"histogram_quantile({share}, sum by (le{by}) (rate({metric}_bucket{{{where}}}{_RANGE})))"
@@ -59,11 +65,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             _stat("Chargers", _count()),
             _stat("Online", _count('stage="online"')),
             _stat("Failed", _count('status="FAILED"'), red_from=1),
-            _stat(
-                "Crash loops",
-                _count('verdict="crash_loop"'),
-                red_from=1,
-            ),
+            _stat("Crash loops", _count('verdict="crash_loop"'), red_from=1),
             _stat(
                 "Runs under way",
                 "sum(max by (kind, step, phase) (gateway_active_runs)) or vector(0)",
@@ -95,9 +97,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 stacked=True,
             ),
             Panel(
-                "Steps, by what came of them",
-                ((f"sum by (outcome) (rate(gateway_steps_total{_RANGE}))", "{{outcome}}"),),
-                "ops",
+                "Steps, by what came of them", (_rates("gateway_steps_total", "outcome"),), "ops"
             ),
             Panel(
                 "Time of a step (95 %)",
@@ -142,10 +142,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             Panel(
                 "Keeper",
                 (
-                    (
-                        f"sum by (thread, outcome) (rate(gateway_keeper_rounds_total{_RANGE}))",
-                        "{{thread}} {{outcome}}",
-                    ),
+                    _rates("gateway_keeper_rounds_total", "thread", "outcome"),
                     (f"sum(rate(gateway_recoveries_total{_RANGE}))", "recoveries"),
                 ),
                 "ops",
@@ -168,12 +165,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             ),
             Panel(
                 "Driver calls",
-                (
-                    (
-                        f"sum by (provider, outcome) (rate(gateway_driver_calls_total{_RANGE}))",
-                        "{{provider}} {{outcome}}",
-                    ),
-                ),
+                (_rates("gateway_driver_calls_total", "provider", "outcome"),),
                 "ops",
             ),
             Panel(
@@ -205,8 +197,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 ),
             ),
             Panel(
-                "Local hosts",
-                (("max by (connected) (gateway_hosts)", "connected: {{connected}}"),),
+                "Local hosts", (("max by (connected) (gateway_hosts)", "connected: {{connected}}"),)
             ),
         ),
     ),
@@ -249,7 +240,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
         (
             Panel(
                 "Requests, by status",
-                ((f"sum by (status) (rate(gateway_http_requests_total{_RANGE}))", "{{status}}"),),
+                (_rates("gateway_http_requests_total", "status"),),
                 "reqps",
                 stacked=True,
             ),
