@@ -1,8 +1,7 @@
 """Writes dashboards/gateway.json, the Grafana dashboard of the gateway; `--check` only compares.
 
-`ROWS` below is the dashboard: a title for each row, and for each panel a title, a unit, and pairs of an expression
-and a legend. Gauges of the database come from every replica of the API and are equal, hence max(); counters are
-summed. tests/unit/test_monitoring.py looks that every metric named here exists.
+`ROWS` is the dashboard: for each panel a title, a unit, and pairs of an expression and a legend. Gauges of the
+database come from every replica of the API and are equal, hence max(); counters are summed.
 """
 
 from __future__ import annotations
@@ -329,9 +328,7 @@ def render() -> str:
                 "panels": [],
             }
         )
-        y += 1
-        x = 0
-        height = 4 if row[0].kind == "stat" else 8
+        x, y, height = 0, y + 1, 4 if row[0].kind == "stat" else 8
         for panel in row:
             if x + panel.width > 24:
                 x, y = 0, y + height
@@ -342,7 +339,6 @@ def render() -> str:
     board = {
         "uid": "charger-gateway",
         "title": "Charger gateway",
-        "tags": ["charger-gateway"],
         "timezone": "browser",
         "schemaVersion": 39,
         "refresh": "15s",
@@ -353,9 +349,7 @@ def render() -> str:
 
 
 def _render_panel(panel: Panel, number: int, position: dict[str, int]) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
-    if panel.red_from is not None:
-        steps.append({"color": "red", "value": panel.red_from})
+    red = [] if panel.red_from is None else [{"color": "red", "value": panel.red_from}]
     custom = (
         {"fillOpacity": 30, "stacking": {"mode": "normal"}} if panel.stacked else {"fillOpacity": 5}
     )
@@ -370,7 +364,10 @@ def _render_panel(panel: Panel, number: int, position: dict[str, int]) -> dict[s
             "defaults": {
                 "unit": panel.unit,
                 "min": 0,
-                "thresholds": {"mode": "absolute", "steps": steps},
+                "thresholds": {
+                    "mode": "absolute",
+                    "steps": [{"color": "green", "value": None}, *red],
+                },
                 **({"custom": custom} if panel.kind == "timeseries" else {}),
             },
             "overrides": [],
