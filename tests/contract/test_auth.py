@@ -24,6 +24,7 @@ PUBLIC = {
     "/health/ready",
     "/docs",
     "/docs/assets/<name>",
+    "/docs/images/<name>",
     "/docs/<path:name>",
     "/openapi.json",
     "/llms.txt",
