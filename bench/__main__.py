@@ -41,7 +41,9 @@ SUITES: Final[dict[str, Suite]] = {
         lambda: engine.measure(40),
     ),
     "link": Suite(
-        "Link: 1,000 idle chargers", lambda: link.measure(1000, 30), lambda: link.measure(100, 12)
+        "Link: idle chargers on one host",
+        lambda: link.measure(1000, 30),
+        lambda: link.measure(100, 12),
     ),
     "stack": Suite(
         "Stack: gateway up, idle",
@@ -49,12 +51,14 @@ SUITES: Final[dict[str, Suite]] = {
         lambda: stack.measure(seconds=5),
     ),
     "density": Suite(
-        "Density: 1,000 and 5,000 chargers in one host",
+        "Density: chargers in one host process",
         lambda: density.measure(density.Sizes()),
         lambda: density.measure(density.QUICK),
     ),
     "fleet": Suite(
-        "Fleet: 1,000 chargers in one order", lambda: fleet.measure(1000), lambda: fleet.measure(50)
+        "Fleet: chargers in one order, on a whole gateway",
+        lambda: fleet.measure(1000),
+        lambda: fleet.measure(50),
     ),
     "ecs": Suite(ecs.TITLE, lambda: ecs.measure(200), lambda: ecs.measure(20)),
 }

@@ -3,8 +3,9 @@
 `python -m bench.density [--quick]`. Each is started with a few and with many idle chargers (boot, two statuses, a
 heartbeat each 10 s); what a **further** charger costs is the difference by the number, so that interpreters and
 imports do not count. `under link` is as the product runs: real app.link and PostgreSQL, frames kept, both
-directions validated, states on disk. Then every charger of the large number begins a session (a car, an
-authorization, a transaction, samples each 60 s).
+directions validated, states on disk. Then every charger begins a session (a car, an authorization, a
+transaction, samples each 60 s): the many a batch after the other, which shows what a transaction takes; the few
+all in the same moment, which shows what that burst leaves behind.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import psutil
 
 from bench.figures import Aim, Figure, print_table
 from bench.judge import Judge, open_judge
+from bench.linkless import BATCH
 from bench.placement import open_placement
 from bench.programs import list_family, read_cpu, read_resident, run_program, wait_until
 
@@ -47,6 +49,7 @@ class Stand:
     """One way to run chargers: the process, and how to make them charge."""
 
     process: psutil.Process
+    #: Begin the next `BATCH` sessions.
     start_sessions: Callable[[], None] | None = None
     began: float = field(default_factory=time.time)
 
@@ -68,6 +71,12 @@ class Seen:
     idle_cpu: float = 0.0
     charging_mib: float | None = None
     charging_cpu: float = 0.0
+
+    @property
+    def transaction_kib(self) -> float:
+        """More memory of each charger while it charges."""
+        assert self.charging_mib is not None
+        return 1024 * (self.charging_mib - self.idle_mib) / self.count
 
 
 @contextlib.contextmanager
@@ -93,11 +102,14 @@ def run_linked(count: int, judge: Judge) -> Iterator[Stand]:
     with open_placement(count, judge.ws_url) as placement:
         began = time.time()
         with placement.run_host() as process:
-            yield Stand(process, placement.start_sessions, began)
+            yield Stand(process, lambda: placement.start_sessions(BATCH), began)
 
 
 def watch(open_stand: Opener, count: int, transaction_s: float) -> Seen:
-    """Bring them up and let them idle; unless `transaction_s` is 0, watch their CPU and let them charge."""
+    """Bring them up, let them idle, let them charge.
+
+    Unless `transaction_s` is 0 their CPU is watched, and their sessions begin one batch after the other.
+    """
     seen = Seen(count)
     with open_judge(_INTERVAL_S) as judge, open_stand(count, judge) as stand:
         hears(judge, "StatusNotification", 2 * count)
@@ -107,13 +119,23 @@ def watch(open_stand: Opener, count: int, transaction_s: float) -> Seen:
         seen.idle_mib = read_resident(list_family(stand.process))
         if transaction_s:
             seen.idle_cpu = watch_cpu(stand.process, _SETTLE_S)
-        if transaction_s and stand.start_sessions is not None:
-            stand.start_sessions()
-            hears(judge, "StartTransaction", count)
-            seen.charging_cpu = watch_cpu(stand.process, transaction_s)
+        if stand.start_sessions is not None:
+            begin_sessions(stand.start_sessions, judge, count, waits=transaction_s > 0)
+            seen.charging_cpu = watch_cpu(stand.process, transaction_s or _SETTLE_S / 2)
             seen.charging_mib = read_resident(list_family(stand.process))
         check(judge, count)
     return seen
+
+
+def begin_sessions(start: Callable[[], None], judge: Judge, count: int, *, waits: bool) -> None:
+    """All of them; `waits`: a batch begins when the CSMS has heard of the one before."""
+    for begun in range(BATCH, count + BATCH, BATCH):
+        start()
+        if waits:
+            hears(judge, "StartTransaction", min(begun, count))
+        else:
+            time.sleep(0.02)  # two signals that wait together are one
+    hears(judge, "StartTransaction", count)
 
 
 def hears(judge: Judge, action: str, count: int) -> None:
@@ -153,12 +175,6 @@ class Pair:
     def boot_ms(self) -> float:
         """CPU of each further charger's boot."""
         return 1000 * (self.many.boot_cpu_s - self.few.boot_cpu_s) / self._more
-
-    @property
-    def transaction_kib(self) -> float:
-        """More memory of each charger while it charges."""
-        assert self.many.charging_mib is not None
-        return 1024 * (self.many.charging_mib - self.many.idle_mib) / self.many.count
 
     @property
     def _more(self) -> int:
@@ -203,9 +219,16 @@ def describe(name: str, ours: Pair, floor: Pair) -> list[Figure]:
         ),
         Figure(
             f"{name}: more memory with a transaction",
-            ours.transaction_kib,
+            many.transaction_kib,
             "KiB",
+            against=f"{many.count:,} begun {BATCH} at a time",
             aim=Aim(most=25, of="value"),
+        ),
+        Figure(
+            f"{name}: more memory with a transaction",
+            few.transaction_kib,
+            "KiB",
+            against=f"{few.count:,} begun in the same moment",
         ),
         Figure(f"{name}: CPU of {many.count:,} charging", 100 * many.charging_cpu, "% of a core"),
     ]

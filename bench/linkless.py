@@ -1,22 +1,26 @@
 """Our simulator host without a gateway: what the chargers cost alone, beside what their line to the gateway adds.
 
 `python -m bench.linkless COUNT WS_URL FOLDER`. The real host and the real chargers, both directions validated and
-states kept in FOLDER; only the link is a thing that hears nothing and takes nothing. On SIGUSR1 every charger
-is told to start a session.
+states kept in FOLDER; only the link is a thing that hears nothing and takes nothing. At each SIGUSR1 the next
+`BATCH` chargers are told to start a session.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from simulator.host import Host
 from simulator.link import LinkEnd
 from simulator.settings import Settings
+
+#: Sessions that one signal starts.
+BATCH: Final = 250
 
 
 class NoLink:
@@ -56,7 +60,10 @@ async def run(count: int, ws_url: str, folder: Path) -> None:
     host.link, host.records = NoLink(), NoRecords()
     living = asyncio.create_task(host.run())
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, lambda: loop.create_task(start_sessions(host, count)))
+    idle = iter(range(count))
+    loop.add_signal_handler(
+        signal.SIGUSR1, lambda: start_sessions(host, list(itertools.islice(idle, BATCH)))
+    )
     for number in range(count):
         host.received(
             {"t": "add", **name(number), "session": 1, "config": configure(number, ws_url)}
@@ -66,13 +73,11 @@ async def run(count: int, ws_url: str, folder: Path) -> None:
     await living
 
 
-async def start_sessions(host: Host, count: int) -> None:
+def start_sessions(host: Host, numbers: list[int]) -> None:
     """As the gateway's command does."""
-    for number in range(count):
+    for number in numbers:
         command = {"t": "command", "id": f"{number:012x}", "session": 1, "name": "start_session"}
         host.received({**command, **name(number), "args": {"id_tag": "BENCH"}})
-        if number % 50 == 0:
-            await asyncio.sleep(0)
 
 
 def name(number: int) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 from sqlalchemy import text
@@ -39,6 +38,12 @@ _RUNTIMES = text(
     INSERT INTO runtimes (charger_id, incarnation, generation, organization_id, identity, run_id, provider,
                           host_id, state)
     SELECT id, 1, 1, 'acme', identity, 'wfr_bench', 'local', 'h1', 'started' FROM chargers
+    """
+)
+_NOT_TOLD = text(
+    """
+    SELECT id, identity FROM chargers
+    WHERE NOT EXISTS (SELECT FROM commands WHERE charger_id = chargers.id) ORDER BY id LIMIT :count
     """
 )
 _START_LINK = (
@@ -71,11 +76,11 @@ class Placement:
         with self.sessions() as session:
             return session.scalar(text(f"SELECT count(*) FROM {what}")) or 0
 
-    def start_sessions(self) -> None:
-        """The command of the API, for every charger, in one transaction."""
+    def start_sessions(self, count: int) -> None:
+        """The command of the API, for so many chargers that were not told yet, in one transaction."""
         with self.sessions.begin() as session:
-            rows = session.execute(text("SELECT id, identity FROM chargers")).all()
-            orders: list[Any] = [
+            rows = session.execute(_NOT_TOLD, {"count": count}).all()
+            orders = [
                 commands.NewCommand(
                     organization_id="acme",
                     charger_id=row.id,
