@@ -115,6 +115,7 @@ def _serve(data: Path) -> Iterator[str]:
         with _started(postgres.make_program(), folder.logs / "postgres.log", lock.fileno()):
             yield postgres.url
     finally:
+        folder.clear_sockets()
         lock.close()
 
 

