@@ -33,6 +33,12 @@ class Door:
     organization: str | None
     data_dir: str | None
 
+    @property
+    def whose(self) -> str:
+        """An organization that nobody chose is worth saying where a list is empty."""
+        chosen = self.organization or self.token
+        return "" if chosen else f" of the organization `{_DEFAULT_ORGANIZATION}` (--organization)"
+
     def open(self, *, admin: bool = False) -> Client:
         """A client. `admin`: for what only an operator may do, and to see every organization.
 

@@ -147,7 +147,7 @@ def list_chargers(door: Door, *, limit: int, as_json: bool, **filters: Any) -> N
         for one in found
     )
     columns = ["Identity", "Id", "Status", "Stage", "Verdict", "Model", "Name"]
-    print_table(columns, rows, nothing="There are no such chargers.")
+    print_table(columns, rows, nothing=f"There are no such chargers{door.whose}.")
 
 
 @chargers.command()

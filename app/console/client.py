@@ -60,7 +60,7 @@ class Client:
             with error:
                 raise _explain(error) from None
         except (OSError, ValueError) as error:
-            raise CallFailed(f"{self._base_url} does not answer: {error}") from error
+            raise CallFailed(_explain_silence(self._base_url, error)) from error
         return json.loads(content) if content else None
 
     def list_all(
@@ -76,6 +76,16 @@ class Client:
             seen, page = seen + len(entries), page + 1
             if page > -(-answer["total"] // limit):
                 return
+
+
+def _explain_silence(base_url: str, error: Exception) -> str:
+    """What to look at when nothing answers."""
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, ConnectionRefusedError):
+        return (
+            f"{base_url} does not answer: nothing listens there. `gateway status` shows what runs."
+        )
+    return f"{base_url} does not answer: {reason}"
 
 
 def _explain(error: urllib.error.HTTPError) -> CallFailed:

@@ -275,5 +275,5 @@ def test_a_token_may_lie_in_a_file(
 
 
 def test_an_address_where_nobody_answers_is_one_sentence() -> None:
-    with pytest.raises(CallFailed, match="does not answer"):
+    with pytest.raises(CallFailed, match="does not answer: nothing listens there"):
         Client("http://127.0.0.1:9", "x").call("GET", "/")
