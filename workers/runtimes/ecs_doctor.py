@@ -228,20 +228,22 @@ def check_link(settings: EcsSettings, link_url: str) -> Finding:
     try:
         url = choose_link_url(settings, link_url)
     except RuntimeRejected as rejected:
-        return _fail("link", f"{link_url} is this machine's own loopback.", str(rejected.hint))
+        return _fail(
+            "link address", f"{link_url} is this machine's own loopback.", str(rejected.hint)
+        )
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        return _fail("link", f"{url} is no WebSocket address.", "Use wss://host/link.")
+        return _fail("link address", f"{url} is no WebSocket address.", "Use wss://host/link.")
     if parts.scheme == "ws" and "." in parts.hostname and not _is_private(parts.hostname):
         return Finding(
             Level.WARN,
-            "link",
+            "link address",
             f"{url} is not encrypted: bootstrap tokens pass in the clear.",
             "Put a TLS load balancer or proxy before the link and use wss://.",
         )
     return Finding(
         Level.OK,
-        "link",
+        "link address",
         f"Tasks dial {url}; that they get there shows with the first charger.",
     )
 

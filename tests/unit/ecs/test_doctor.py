@@ -51,7 +51,7 @@ def test_an_account_in_order_has_nothing_to_mend(cloud: Cloud) -> None:
         "image",
         "log group",
         "quota",
-        "link",
+        "link address",
         "cost",
     }
     assert "400 chargers" in findings["quota"].message
@@ -105,7 +105,7 @@ def test_the_quota_is_told_in_chargers(quota: float, level: Level, fit: str) -> 
     ],
 )
 def test_the_address_of_the_link_is_judged(cloud: Cloud, link: str, level: Level) -> None:
-    assert look(cloud, link=link)["link"].level is level
+    assert look(cloud, link=link)["link address"].level is level
 
 
 def test_credentials_that_aws_does_not_know_end_the_examination(cloud: Cloud) -> None:
@@ -149,7 +149,7 @@ def test_a_service_that_cannot_be_reached_is_a_failure_of_its_own(cloud: Cloud) 
 
     findings = {finding.subject: finding for finding in examine(GOOD, make, LINK)}
     assert findings["quota"].level is Level.FAIL
-    assert findings["link"].level is Level.OK
+    assert findings["link address"].level is Level.OK
 
 
 # What it costs
