@@ -84,7 +84,9 @@ class Host:
         stopping = asyncio.create_task(self._stopping.wait())
         living = asyncio.create_task(self._live())
         try:
-            await asyncio.wait([living, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [living, stopping, housekeeping], return_when=asyncio.FIRST_COMPLETED
+            )
             if not living.done():
                 await self._wind_up()
         finally:
