@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 _HINTS: Final = "hints"
 _CAPACITY: Final = 10_000
 _TIMEOUT_S: Final = 1
+#: After a failure: a broker that refuses does so at once, and requests want the processor.
+_PAUSE_S: Final = 0.1
 
 
 def make_transport_options(broker_url: str, *, timeout_s: float) -> dict[str, Any]:
@@ -138,6 +141,7 @@ class HintQueue:
                 log.warning(
                     "hint not sent: %s", type(error).__name__, extra={"run_id": hint.run_id}
                 )
+                time.sleep(_PAUSE_S)
             else:
                 self._count("sent")
 

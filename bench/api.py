@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -68,12 +67,14 @@ class Counter:
     ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._numbers = itertools.count()
+        #: Orders made so far; each is sent exactly once.
+        self.orders = 0
         self._chance = random.Random(7)
 
     def write_create(self, path: str = "/ocpp/chargers", organization: str = "") -> bytes:
         """An order that nobody gave before."""
-        number = next(self._numbers)
+        number = self.orders
+        self.orders += 1
         order = {
             "identity": f"CP-{number}",
             "brand_slug": "wallbox",
@@ -221,12 +222,11 @@ def measure_kinds(counter: Counter, sizes: Sizes) -> list[Figure]:
     )
     figures = []
     for name, against, ours, floor, aim in kinds:
-        before = counter.count_messages()
+        before = counter.orders, counter.count_messages()
         many = compare(counter, ours, floor, sizes, _CLIENTS)
         figures += describe(name, against, many, aim)
         if name == "create":
-            orders = sum(len(load.latencies) for side in many for load in side)
-            figures.append(describe_messages(counter, before, orders, sizes))
+            figures.append(describe_messages(counter, *before))
             figures.append(compare_push(counter, figures[0], sizes))
         shorter = dataclasses.replace(sizes, seconds=sizes.seconds / 2)
         figures.append(describe_alone(name, compare(counter, ours, floor, shorter, 1)))
@@ -245,14 +245,10 @@ def compare_push(counter: Counter, create: Figure, sizes: Sizes) -> Figure:
     return Figure(create.what, create.ours, "/s", pushed.rate, against)
 
 
-def describe_messages(counter: Counter, before: int, orders: int, sizes: Sizes) -> Figure:
+def describe_messages(counter: Counter, orders: int, messages: int) -> Figure:
     """Hints go out in the background; they must not fall behind unseen."""
-    # The first round of `compare` is counted by the broker and not among the orders.
-    expected = orders * (sizes.rounds + 1) / sizes.rounds
-    sent = counter.count_messages() - before
-    return Figure(
-        "create, messages sent by the end", sent / expected, "per order", 1.0, "one send_task"
-    )
+    sent = (counter.count_messages() - messages) / (counter.orders - orders)
+    return Figure("create, messages sent by the end", sent, "per order", 1.0, "one send_task")
 
 
 def measure_outages(counter: Counter, sizes: Sizes) -> list[Figure]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import func
+from sqlalchemy import Engine, func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -247,10 +247,12 @@ def read_status(
 
     Holds no connection while it waits. Raises `ChargerNotFound`, also when it is deleted meanwhile.
     """
+    bind: Engine = reads.kw["bind"]
 
     def look() -> tuple[store.Seen, bool]:
-        with reads() as session:
-            seen = store.read_status(session, organization_id, charger_id)
+        # A connection without a session around it: one statement is all that happens here, and it is polled.
+        with bind.connect() as connection:
+            seen = store.read_status(connection, organization_id, charger_id)
         return seen, seen["status"] in SETTLED
 
     if wait_s == 0:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, TypedDict, cast
 
 import orjson
-from sqlalchemy import ColumnElement, Table, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, func, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import ChargerNotFound
@@ -197,10 +197,10 @@ class Seen(TypedDict):
     steps: list[dict[str, Any]] | None
 
 
-def read_status(session: Session, organization_id: str, charger_id: str) -> Seen:
+def read_status(connection: Connection, organization_id: str, charger_id: str) -> Seen:
     """The state of a live charger and its last order. Raises `ChargerNotFound`."""
     values = {"id": check_id(charger_id), "organization_id": organization_id}
-    found = session.scalar(_STATUS, values)
+    found = connection.scalar(_STATUS, values)
     if found is None:
         raise _not_found()
     seen: Seen = orjson.loads(found)
