@@ -34,6 +34,8 @@ _LABEL = re.compile(r"\{\{[^}]*\}\}")
 _UNSET = "none: made by `gateway up`, or given by you"
 _DRIVERS = """
 `GATEWAY_ECS_*` and `GATEWAY_DOCKER_*` are read by their drivers: see [ECS](ecs.md) and [Docker](docker.md).
+`GATEWAY_DATA_DIR` (where `gateway up` keeps its data) and `GATEWAY_RUN_AS` (the account of its servers when
+root starts it) are read before there are settings: see [embedded](embedded.md).
 The simulator has settings of its own, `SIMULATOR_*`: `simulator/settings.py` lists them.
 """
 
