@@ -59,7 +59,7 @@ start() {
         -H "unix://$socket" >"$dir/dockerd.log" 2>&1 </dev/null &
     engine=$!
     # It has a session of its own, so whoever gives up on us would leave it behind.
-    trap 'kill "$engine" 2>/dev/null; exit 3' TERM INT
+    trap 'kill "$engine" 2>/dev/null; give_up "dockerd did not answer in time"' TERM INT
     tries=0
     until answers "unix://$socket"; do
         tries=$((tries + 1))
@@ -112,7 +112,8 @@ images() {
     find_engine
     make_base
     [ $# -gt 0 ] || set -- simulator
-    "$here/deploy/wheelhouse.sh" "$@" >&2 || give_up "the wheels of the images cannot be downloaded"
+    said=$("$here/deploy/wheelhouse.sh" "$@" 2>&1) ||
+        give_up "the wheels of the images cannot be downloaded: $(echo "$said" | grep -v '^WARNING' | tail -n 1)"
     for target in "$@"; do build "$target" "charger-$target:test" "$here"; done
 }
 
@@ -133,7 +134,7 @@ stop() {
     [ -f "$dir/docker.pid" ] || return 0
     pid=$(cat "$dir/docker.pid")
     # After a crash the number may be somebody else's.
-    is_ours "$pid" && kill "$pid"
+    is_ours "$pid" && { kill "$pid" || true; }
     tries=0
     while is_ours "$pid" && [ "$tries" -lt 60 ]; do
         tries=$((tries + 1))
