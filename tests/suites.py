@@ -18,6 +18,7 @@ from typing import Final
 
 import click
 
+from tests.docker_world import has_engine
 from tests.node_csms import is_installed
 
 _HERE: Final = Path(__file__).parent
@@ -47,15 +48,9 @@ class Outcome:
     code: int
 
 
-def _has_docker() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
-
-
 _PARTS: Final[Mapping[str, Part]] = {
     "node": Part(is_installed, "Node with the package ocpp-rpc is not here"),
-    "docker": Part(_has_docker, "no Docker engine answers"),
+    "docker": Part(has_engine, "no Docker engine answers that has the image of the simulator"),
     "promtool": Part(lambda: shutil.which("promtool") is not None, "promtool is not here"),
     "aws": Part(lambda: os.environ.get("GATEWAY_TEST_AWS") == "1", "GATEWAY_TEST_AWS is not 1"),
 }
