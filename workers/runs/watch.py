@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app import metrics
 from app.store import hints, installation, runtimes
@@ -43,8 +44,20 @@ _DUE: Final = text(
         ORDER BY observed_at NULLS FIRST LIMIT :batch FOR UPDATE SKIP LOCKED)
     UPDATE runtimes AS r SET observed_at = clock_timestamp() FROM due
     WHERE r.charger_id = due.charger_id AND r.incarnation = due.incarnation
-    RETURNING r.charger_id, r.incarnation, r.provider, r.handle, r.phase, r.facts,
-              r.called_home_at IS NOT NULL AS home
+    RETURNING r.charger_id, r.incarnation, r.provider, r.handle, r.phase, r.facts
+    """
+)
+
+# Lock order: chargers, by id, before anything else.
+_LOCK: Final = text("SELECT 1 FROM chargers WHERE id = ANY(:charger_ids) ORDER BY id FOR UPDATE")
+
+# Read under the lock: what is at home tells its stage itself, and a look takes long enough for it to get there.
+_ON_THE_WAY: Final = text(
+    """
+    SELECT r.charger_id, r.incarnation FROM runtimes AS r
+    JOIN chargers AS c ON c.id = r.charger_id AND c.incarnation = r.incarnation
+    WHERE r.charger_id = ANY(:charger_ids) AND r.state <> 'gone'
+      AND r.called_home_at IS NULL AND r.stop_requested_at IS NULL
     """
 )
 
@@ -117,7 +130,12 @@ class Watch:
         ]
         changed = [(row, seen) for row, seen in pairs if _is_news(row, seen)]
         clocks = self._context.engine
+        touched = {
+            "charger_ids": [one.charger_id for one in ended]
+            + [row.charger_id for row, _ in changed]
+        }
         with self._context.sessions.begin() as session:
+            session.execute(_LOCK, touched)
             woken = runtimes.mark_gone(
                 session,
                 ended,
@@ -126,16 +144,14 @@ class Watch:
                 recover_max_s=clocks.recover_max_s,
                 recover_reset_s=clocks.recover_reset_s,
             )
+            on_the_way = {tuple(row) for row in session.execute(_ON_THE_WAY, touched)}
             for row, seen in changed:
-                if not row.home and seen.phase in _PHASE_STAGES:
-                    stage, verdict = _PHASE_STAGES[seen.phase]
-                    runtimes.show(
-                        session, row.charger_id, stage=stage, verdict=verdict, hint=seen.hint
-                    )
+                if (row.charger_id, row.incarnation) in on_the_way:
+                    _show(session, row, seen)
                 session.execute(_RECORD, _make_record(row, seen))
-            woken += hints.wake_many(
-                session, {row.charger_id for row, _ in changed}, cap=clocks.org_inflight
-            )
+            # Runs wait for it to run well; each step on the way there is news for people alone.
+            came_up = {row.charger_id for row, seen in changed if seen.phase is Phase.RUNNING}
+            woken += hints.wake_many(session, came_up, cap=clocks.org_inflight)
         self._context.queue.send(woken)
         self._end_unwell(pairs)
 
@@ -193,6 +209,12 @@ class Watch:
 def render_end(end: End) -> Mapping[str, Any]:
     """An `End` as the JSON of `runtimes.end`."""
     return {**asdict(end), "kind": end.kind.value, "facts": dict(end.facts)}
+
+
+def _show(session: Session, row: Any, seen: Observation) -> None:
+    if seen.phase in _PHASE_STAGES:
+        stage, verdict = _PHASE_STAGES[seen.phase]
+        runtimes.show(session, row.charger_id, stage=stage, verdict=verdict, hint=seen.hint)
 
 
 def _is_news(row: Any, seen: Observation) -> bool:
