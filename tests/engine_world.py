@@ -169,12 +169,11 @@ class ScriptedDriver:
 
 
 class OneDriver:
-    """Every provider is served by the same scripted driver."""
+    """Every provider is served by the same driver."""
 
-    default_provider = "local"
-
-    def __init__(self, driver: ScriptedDriver) -> None:
+    def __init__(self, driver: Any) -> None:
         self._driver = driver
+        self.default_provider: str = driver.provider
 
     def get(self, provider: str) -> Any:
         return self._driver

@@ -2,98 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app.settings import Settings
 from app.workflows import PLANS, Kind
 from tests.engine_world import World
-
-BOUNDARIES = (
-    "before_claim",
-    "after_claim",
-    "before_finish",
-    "after_finish",
-    "before_next_hint",
-)
-
-
-class WorkerKilled(BaseException):
-    """The process is gone; nothing that follows in it happens."""
+from tests.reaper import BOUNDARIES, Reaper, WorkerKilled, check_history
 
 
 @pytest.fixture
 def world(engine: Engine, settings: Settings) -> World:
     return World(engine, settings)
-
-
-class Reaper:
-    """Kills the worker once, at one boundary of one step."""
-
-    def __init__(self, world: World, step: str, boundary: str) -> None:
-        self.world = world
-        self.step = step
-        self.boundary = boundary
-        self.struck = False
-        self.world.engine._act = self._wrap(world.engine._act, "after_claim")  # type: ignore[method-assign]
-        self.world.engine._finish = self._wrap_finish(world.engine._finish)  # type: ignore[method-assign]
-
-    def _strike(self, boundary: str, step: str) -> None:
-        if not self.struck and (boundary, step) == (self.boundary, self.step):
-            self.struck = True
-            raise WorkerKilled
-
-    def _wrap(self, act: Callable[..., Any], boundary: str) -> Callable[..., Any]:
-        def wrapped(held: Any) -> Any:
-            self._strike(boundary, held.step)
-            return act(held)
-
-        return wrapped
-
-    def _wrap_finish(self, finish: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(task: Any, held: Any, outcome: Any) -> Any:
-            self._strike("before_finish", held.step)
-            word = finish(task, held, outcome)
-            self._strike("after_finish", held.step)
-            return word
-
-        return wrapped
-
-    def works(self) -> None:
-        """Work every hint; a killed worker's chain is lost with it."""
-        while self.world.queue.waiting:
-            hint = self.world.queue.waiting.pop(0)
-            for step in hint.steps:
-                try:
-                    self._strike("before_claim", step)
-                    word, _ = self.world.perform(hint, step)
-                    self._strike("before_next_hint", step)
-                except WorkerKilled:
-                    break
-                if word != "done":
-                    break
-
-    def carries_on(self) -> None:
-        """Some seconds pass, again and again: leases run out, the keeper passes, drivers are looked at."""
-        for _ in range(4):
-            self.works()
-            self.world.looks()
-            self.world.lets_time_pass(12)
-            self.world.passes()
-
-
-def _check_history(world: World, run_id: str) -> None:
-    run = world.run(run_id)
-    with world.sessions() as session:
-        rows = session.execute(
-            text("SELECT name, status FROM run_steps WHERE run_id = :id ORDER BY position"),
-            {"id": run_id},
-        ).all()
-    assert run.status == "done"
-    assert [tuple(row) for row in rows] == [(name, "done") for name in run.plan]
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -108,7 +30,7 @@ def test_a_death_during_a_bring_up(world: World, step: str, boundary: str) -> No
     assert reaper.struck
     assert world.charger(charger_id).status == "READY"
     assert len(world.driver.starts) == len(world.driver.alive) == 1
-    _check_history(world, str(world.charger(charger_id).current_run_id))
+    check_history(world, str(world.charger(charger_id).current_run_id))
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -125,7 +47,7 @@ def test_a_death_while_taking_a_runtime_away(
     assert reaper.struck
     assert world.driver.alive == []
     assert world.charger(charger_id).stage == "stopped"
-    _check_history(world, placed.run_id)
+    check_history(world, placed.run_id)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -142,7 +64,7 @@ def test_a_death_during_a_restart(world: World, step: str, boundary: str) -> Non
     assert world.charger(charger_id).status == "READY"
     assert len(world.driver.starts) == 2
     assert len(world.driver.alive) == 1
-    _check_history(world, placed.run_id)
+    check_history(world, placed.run_id)
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
