@@ -15,6 +15,7 @@ import psutil
 
 from app.jobs import QUEUE_STEPS, Hint
 from app.queue import HintQueue
+from tests.chaos.account import OF_ACCOUNT, AccountFaults
 from tests.gateways import Gateway, eventually
 from tests.servers import Valkey
 
@@ -32,10 +33,13 @@ class Faults:
     #: None: a broker of somebody else, which is not hurt.
     broker: Valkey | None
     chance: random.Random
+    #: None: chargers run in a host of our own, and no account can go wrong.
+    account: AccountFaults | None = None
 
     def pick(self, name: str) -> Callable[[], str]:
         """A fault by name."""
-        fault: Callable[[], str] = getattr(self, name)
+        owner = self if hasattr(self, name) else self.account
+        fault: Callable[[], str] = getattr(owner, name)
         return fault
 
     # kills
@@ -110,6 +114,10 @@ class Faults:
     def freeze_host(self) -> str:
         """The simulator host stands still."""
         return self._freeze(self._find("host"))
+
+    def freeze_standin(self) -> str:
+        """The account answers nobody, and its tasks go on."""
+        return self._freeze(self._find("standin"))
 
     def freeze_broker(self) -> str:
         """The broker accepts and never answers."""
@@ -253,3 +261,10 @@ ROUND: Final = (
     "cut_broker_connections",
     "freeze_broker",
 )
+
+
+def choose_round(runtime: str, *, with_broker: bool) -> tuple[str, ...]:
+    """What a round consists of with this runtime, and with a broker that may or may not be hurt."""
+    away = OF_LOCAL_HOST if runtime != "local" else frozenset()
+    kept = [name for name in ROUND if name not in away and (with_broker or name not in OF_BROKER)]
+    return (*kept, *OF_ACCOUNT) if runtime != "local" else tuple(kept)

@@ -45,6 +45,8 @@ class Traffic:
     target: int
     pace_s: float = 0.0
     prefix: str = "X"
+    #: How often a client who has just ordered a start thinks better of it at once.
+    haste: float = 0.0
     wishes: list[Wish] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     slowest_ms: float = 0.0
@@ -99,7 +101,9 @@ class Traffic:
         with httpx.Client(timeout=15) as client:
             while self._take():
                 try:
-                    self._order(client, chance, mine, number)
+                    ordered = self._order(client, chance, mine, number)
+                    if self._is_hasty(chance, ordered) and self._take():
+                        self._think_better(client, chance, ordered)
                 except Exception as mistake:
                     self.failures.append(f"{type(mistake).__name__}: {mistake}")
                     raise
@@ -107,15 +111,25 @@ class Traffic:
 
     def _order(
         self, client: httpx.Client, chance: random.Random, mine: list[Wish], number: int
-    ) -> None:
+    ) -> Wish:
         alive = [wish for wish in mine if wish.state != "deleted"]
         if not alive or chance.random() < 0.4:
             mine.append(self._create(client, chance, f"{self.prefix}{number}-{len(mine)}"))
             self.wishes.append(mine[-1])
-            return
+            return mine[-1]
         wish = chance.choice(alive)
         what = chance.choice(["start", "stop", "stop", "reset", "update", "delete"])
         getattr(self, f"_{what}")(client, wish)
+        wish.orders += 1
+        return wish
+
+    def _is_hasty(self, chance: random.Random, wish: Wish) -> bool:
+        return self.haste > 0 and wish.state == "running" and chance.random() < self.haste
+
+    def _think_better(self, client: httpx.Client, chance: random.Random, wish: Wish) -> None:
+        """A moment later, while the first order is on its way: stop it, or take it away."""
+        time.sleep(chance.uniform(0, 0.8))
+        getattr(self, chance.choice(["_stop", "_delete"]))(client, wish)
         wish.orders += 1
 
     def _create(self, client: httpx.Client, chance: random.Random, identity: str) -> Wish:
