@@ -1,23 +1,33 @@
-"""`gateway csms` as a process of its own: the judge that saw every socket and every frame."""
+"""`gateway csms` as a process of its own: the judge that saw every socket and every frame.
+
+It listens on the loopback address. Where chargers live in containers, GATEWAY_TEST_CSMS_HOST says what they call
+this machine (`host.docker.internal`): then it listens on all addresses, and `ws_url` names it so.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
 from tests.gateways import make_environment
+
+#: Empty: chargers are on this machine too.
+_CALLED: Final = os.environ.get("GATEWAY_TEST_CSMS_HOST", "")
+_EVERYWHERE: Final = "0.0.0.0"
 
 
 class Judge:
     """A running demo CSMS and its control surface (simulator/csms_http.py)."""
 
     def __init__(self, ws_url: str, process: subprocess.Popen[str]) -> None:
-        self.ws_url = ws_url
+        #: What chargers dial.
+        self.ws_url = ws_url.replace(_EVERYWHERE, _CALLED or _EVERYWHERE)
         self.process = process
         base = ws_url.replace("ws://", "http://").removesuffix("/ocpp")
         self._http = httpx.Client(base_url=base, timeout=30)
@@ -70,6 +80,7 @@ class Judge:
 @contextmanager
 def run_judge(port: int = 0, *, address: str = "127.0.0.1") -> Iterator[Judge]:
     """A CSMS on a port of this machine, ended with the block."""
+    address = _EVERYWHERE if _CALLED else address
     arguments = ["csms", "--host", address, "--port", str(port), "--quiet"]
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "app.cli", *arguments],

@@ -1,10 +1,21 @@
-"""One whole gateway for the session, judges, and the official SDK pointed at it."""
+"""One whole gateway for the session, judges, and the official SDK pointed at it.
+
+To point the SDK's tests at a gateway that runs already (`python -m tests.compose_tour <folder> sdk` does):
+
+    GATEWAY_TEST_URL        its address
+    GATEWAY_TEST_TOKEN      the command that prints a token when an organization is put behind it, such as
+                            `docker compose -f <file> exec -T api gateway token --show --organization`
+    GATEWAY_TEST_CSMS_HOST  what its chargers call this machine (tests/judges.py), such as host.docker.internal
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -14,6 +25,7 @@ from tests.gateways import Gateway, eventually, make_data_folder, make_environme
 from tests.judges import Judge, run_judge
 
 _numbers = itertools.count(1)
+_ELSEWHERE: Final = os.environ.get("GATEWAY_TEST_URL", "")
 
 #: Clocks that no test has to wait for.
 QUICK = {
@@ -36,9 +48,34 @@ def gateway() -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def base_url(gateway: Gateway) -> str:
+def base_url(request: pytest.FixtureRequest) -> str:
     """What clients call."""
+    if _ELSEWHERE:
+        return _ELSEWHERE
+    gateway: Gateway = request.getfixturevalue("gateway")
     return str(gateway.read_state()["base_url"])
+
+
+@pytest.fixture
+def issue_token(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Makes an API token for an organization."""
+    if _ELSEWHERE:
+        return _issue_elsewhere
+    gateway: Gateway = request.getfixturevalue("gateway")
+
+    def issue(organization: str) -> str:
+        where = ("--data-dir", str(gateway.data))
+        made = run_gateway("token", *where, "--organization", organization, "--show")
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip().splitlines()[-1]
+
+    return issue
+
+
+def _issue_elsewhere(organization: str) -> str:
+    command = [*shlex.split(os.environ["GATEWAY_TEST_TOKEN"]), organization]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    return made.stdout.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="session")
@@ -49,17 +86,15 @@ def judge() -> Iterator[Judge]:
 
 
 @pytest.fixture
-def make_sdk(gateway: Gateway, base_url: str) -> Iterator[Callable[..., OcpplabSDK]]:
+def make_sdk(
+    issue_token: Callable[[str], str], base_url: str
+) -> Iterator[Callable[..., OcpplabSDK]]:
     """The unmodified SDK for an organization."""
     clients: list[httpx.Client] = []
 
     def make(organization: str = "acme", **changes: Any) -> OcpplabSDK:
         if "token" not in changes:
-            made = run_gateway(
-                "token", "--data-dir", str(gateway.data), "--organization", organization, "--show"
-            )
-            assert made.returncode == 0, made.stderr
-            changes["token"] = made.stdout.strip().splitlines()[-1]
+            changes["token"] = issue_token(organization)
         clients.append(httpx.Client(timeout=60, follow_redirects=True))
         return OcpplabSDK(
             base_url=base_url,
