@@ -61,7 +61,7 @@ def read_charger(session: Session, held: runs.Claim) -> Charger:
 
 def register_task_definition(context: Context, held: runs.Claim) -> Outcome:
     """Make sure that what every start needs is there."""
-    with context.sessions.begin() as session:
+    with context.moments.begin() as session:
         spec = make_spec(context, read_charger(session, held), 0)
     provider = context.provider
     used, deadlines = look(
@@ -102,7 +102,7 @@ def run_task(context: Context, held: runs.Claim) -> Outcome:
         return _wait_for_capacity(context, held, trouble, deadlines)
     except RuntimeUnavailable as trouble:
         return Again(Problem(trouble.code, str(trouble)), deadlines)
-    with context.sessions.begin() as session:
+    with context.moments.begin() as session:
         runtimes.record_start(
             session, intent.charger_id, intent.incarnation, intent.attempt, handle
         )
@@ -111,14 +111,15 @@ def run_task(context: Context, held: runs.Claim) -> Outcome:
 
 def wait_for_health(context: Context, held: runs.Claim) -> Outcome:
     """READY means: up, called home, and accepted by the CSMS (see `GATEWAY_READY_WHEN`)."""
-    with context.sessions.begin() as session:
+    with context.moments.begin() as session:
         runtime = runtimes.find_of_run(session, str(held.charger_id), held.run_id)
-        link_up = links.is_alive(session, away_s=context.engine.link_away_s)
+        is_up = runtime is not None and _is_up(context, held, runtime)
+        link_up = is_up or links.is_alive(session, away_s=context.engine.link_away_s)
     if runtime is None:
         return Fail(Problem("runtime_lost", "The runtime that was started is not recorded."))
     if runtime.state == "gone":
         return _judge_end(held, runtime)
-    if _is_up(context, held, runtime):
+    if is_up:
         return Done(output={"incarnation": runtime.incarnation, "stage": runtime.stage})
     if runtime.called_home_at is None or not _is_healthy(runtime):
         return _wait_for_start(context, held, runtime, link_up=link_up)

@@ -34,6 +34,12 @@ class Context:
         return self.settings.engine
 
     @cached_property
+    def moments(self) -> sessionmaker[Session]:
+        """Sessions whose every statement is its own transaction: a third of the round trips where one is all."""
+        engine: Engine = self.sessions.kw["bind"]
+        return make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
+
+    @cached_property
     def provider(self) -> str:
         """Where new runtimes live."""
         return self.drivers.default_provider

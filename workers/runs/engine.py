@@ -39,6 +39,8 @@ from workers.runtimes.base import CapacityUnavailable, RuntimeRejected, RuntimeU
 
 log = logging.getLogger(__name__)
 
+#: Taking it up shows on the charger, in the transaction of the claim.
+_FIRST_STEP: Final = "register_task_definition"
 #: Pauses up to this long are Celery retries, exact to milliseconds; longer ones are left to the keeper.
 _CELERY_RETRY_MAX_S: Final = 60.0
 #: Tries of one step that a mistake in this program gets before the run fails.
@@ -60,11 +62,13 @@ class Engine:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._clocks = context.engine
-        self._lease = Lease(context.sessions, context.engine)
+        self._lease = Lease(context.moments, context.engine)
 
     def perform(self, task: Task[..., Any], run_id: str, step: str) -> str:
         """Do `step` of a run if it is ours to do. The word that Flower shows."""
-        held = self._persist(lambda session: self._claim(session, run_id, step))
+        held = self._persist(
+            lambda session: self._claim(session, run_id, step), is_one=step != _FIRST_STEP
+        )
         if held is None:
             metrics.HINTS_STALE.labels(step).inc()
             return _end_chain(task, "stale")
@@ -78,7 +82,7 @@ class Engine:
     # claim
 
     def _claim(self, session: Session, run_id: str, step: str) -> runs.Claim | None:
-        if step == "register_task_definition":
+        if step == _FIRST_STEP:
             _show_taken_up(session, run_id)
         held = runs.claim(
             session, run_id, step, lease=self._clocks.lease_s, grace=self._clocks.claim_grace_s
@@ -157,7 +161,7 @@ class Engine:
                 return [] if tries > 1 and runs.was_finished(session, held) else None
             return self._free_slot(session, held) if held.is_last else []
 
-        admitted = self._persist(write)
+        admitted = self._persist(write, is_one=outcome.apply is None and not held.is_last)
         if admitted is None:
             return self._yield_to_successor(task, held)
         self._context.queue.send(admitted)
@@ -301,11 +305,15 @@ class Engine:
         )
         return float(ceiling) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries; no secret
 
-    def _persist(self, write: Callable[[Session], T]) -> T:
-        """One transaction, tried again while the database is away; the fence makes a repeat safe."""
+    def _persist(self, write: Callable[[Session], T], *, is_one: bool = False) -> T:
+        """One transaction, tried again while the database is away; the fence makes a repeat safe.
+
+        `is_one`: what is written is one statement, which needs no BEGIN and COMMIT around it.
+        """
+        sessions = self._context.moments if is_one else self._context.sessions
         for left in reversed(range(_DATABASE_TRIES)):
             try:
-                with self._context.sessions.begin() as session:
+                with sessions.begin() as session:
                     return write(session)
             except DatabaseAway:
                 if not left:
