@@ -24,8 +24,8 @@ from tests.node_csms import is_installed
 _HERE: Final = Path(__file__).parent
 #: In this order: what is quick and says most comes first.
 _SUITES: Final = ("unit", "contract", "integration", "e2e", "chaos")
-#: Whole gateways, eight processes each: one at a time.
-_ALONE: Final = ("e2e", "chaos")
+#: It measures how soon work goes on after a fault: nothing else beside it.
+_ALONE: Final = ("chaos",)
 _MOST_PROCESSES: Final = 4
 #: pytest's exit codes: all passed; nothing was collected (a suite whose tests this machine cannot run).
 _FINE: Final = (0, 5)
