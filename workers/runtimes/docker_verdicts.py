@@ -236,7 +236,7 @@ def classify_pull(error: Exception) -> RuntimeTrouble:
 def make_trouble(verdict: Verdict, said: str = "") -> RuntimeTrouble:
     """The exception of a verdict; its message tells people what to do, and what the engine said."""
     message = " ".join(part for part in (verdict.message, verdict.hint, _quote(said)) if part)
-    # A person who mends the cause may order the same charger again.
+    # No part of it is the charger's: once the cause is mended, the same order may come up.
     if verdict.trouble is RuntimeRejected:
         return RuntimeRejected(message, code=verdict.code, hint=verdict.hint, retryable=True)
     return verdict.trouble(message, code=verdict.code, hint=verdict.hint or verdict.message)
@@ -284,7 +284,6 @@ def classify_end(state: Mapping[str, Any], log: str = "") -> End:
         kind=verdict.kind,
         code=verdict.code,
         message=" ".join(part for part in parts if part),
-        retryable=verdict.kind is not EndClass.PERMANENT,
         exit_code=exit_code,
         facts={
             "oom_killed": bool(state.get("OOMKilled")),

@@ -97,9 +97,8 @@ def translate(refusal: EcsRefusal) -> RuntimeTrouble:
     """The exception that leaves the driver. What is only slow waits, what is transient is tried again."""
     verdict = refusal.verdict
     if verdict.kind is EndClass.PERMANENT:
-        return RuntimeRejected(
-            str(refusal), code=verdict.code, hint=verdict.hint, retryable=verdict.retryable
-        )
+        # No part of it is the charger's: once the cause is mended, the same order may come up.
+        return RuntimeRejected(str(refusal), code=verdict.code, hint=verdict.hint, retryable=True)
     if verdict.kind is EndClass.SLOW:
         return make_wait(verdict, refusal.said)
     return RuntimeUnavailable(str(refusal), code=verdict.code, hint=verdict.hint)

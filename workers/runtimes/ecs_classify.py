@@ -66,7 +66,6 @@ def classify_stop(task: Mapping[str, Any], install_id: str) -> End:
         kind=verdict.kind,
         code=verdict.code,
         message=explain(verdict, text),
-        retryable=verdict.retryable,
         exit_code=exit_code,
         facts={
             "stop_code": code or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import boto3
@@ -27,5 +28,8 @@ def make_config(settings: EcsSettings) -> Config:
 
 def make_client(settings: EcsSettings, service: str) -> Any:
     """A boto3 client. AWS_ENDPOINT_URL and the usual credential sources are honoured by boto3 itself."""
+    # At DEBUG it tells whole requests: bootstrap token, session token and signature.
+    level = logging.getLogger().getEffectiveLevel()
+    logging.getLogger("botocore").setLevel(max(logging.INFO, level))
     session = boto3.Session(region_name=settings.region or None)
     return session.client(service, config=make_config(settings))

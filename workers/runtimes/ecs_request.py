@@ -68,7 +68,7 @@ def choose_link_url(settings: EcsSettings, link_url: str) -> str:
             f"{LOOPBACK_LINK.advice} The address is {url}.",
             code=LOOPBACK_LINK.code,
             hint=LOOPBACK_LINK.hint,
-            retryable=LOOPBACK_LINK.retryable,
+            retryable=True,
         )
     return url
 

@@ -32,9 +32,6 @@ class Verdict:
     #: What to do about it, for whoever runs the gateway.
     hint: str | None = None
 
-    #: Whether ordering the same again may work once the cause is mended (docs/errors.md).
-    retryable: bool = True
-
     @property
     def advice(self) -> str:
         """The sentence, and what to do."""
