@@ -126,13 +126,7 @@ class EcsEngine(World):
 
     def lets_time_pass(self, seconds: float) -> None:
         """So long ago was what the database remembers, and so much later is it in AWS."""
-        super().lets_time_pass(seconds)
-        with self.sessions.begin() as session:
-            session.execute(
-                text(
-                    "UPDATE runtimes SET created_at = created_at - :s, asked_at = asked_at - :s"
-                ).bindparams(s=timedelta(seconds=seconds))
-            )
+        self._grow_older(seconds)
         self.cloud.passes(seconds)
 
     def goes_on_until(self, is_so: Callable[[], bool], patience_s: int = 90) -> int:
@@ -145,9 +139,18 @@ class EcsEngine(World):
             if is_so():
                 return second
             self._let_aws_pass(1.0)
-            super().lets_time_pass(1.0)
+            self._grow_older(1.0)
             self.passes()
         raise AssertionError("it never came to that")
+
+    def _grow_older(self, seconds: float) -> None:
+        super().lets_time_pass(seconds)
+        with self.sessions.begin() as session:
+            session.execute(
+                text(
+                    "UPDATE runtimes SET created_at = created_at - :s, asked_at = asked_at - :s"
+                ).bindparams(s=timedelta(seconds=seconds))
+            )
 
     def _let_aws_pass(self, seconds: float) -> None:
         with self.cloud.world.changed:

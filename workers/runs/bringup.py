@@ -8,6 +8,8 @@ what they tell, and both wake the run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import func, select
@@ -26,8 +28,10 @@ from workers.runs.outcomes import Again, Done, Fail, Outcome, Park, Problem, Red
 from workers.runtimes.base import (
     CapacityUnavailable,
     EndClass,
+    Handle,
     Key,
     Phase,
+    RuntimeRejected,
     RuntimeUnavailable,
     Spec,
 )
@@ -38,6 +42,7 @@ _RIVAL_S: Final = 2.0
 #: Bring-ups within one run after passing ends.
 _REDO_MAX: Final = 4
 _REDO_PAUSE_S: Final = (1.0, 3.0, 8.0, 20.0)
+_NEVER: Final = datetime.fromtimestamp(0, UTC)
 #: What a failed bring-up shows as its verdict; every other code shows `stopped`.
 _VERDICTS: Final = {
     "csms_unreachable": "csms_unreachable",
@@ -86,16 +91,15 @@ def run_task(context: Context, held: runs.Claim) -> Outcome:
     if used > context.engine.placement_s:
         return _fail_placement(held)
     with context.sessions.begin() as session:
-        intent = _intend(context, session, held)
-    if not isinstance(intent, Runtime):
-        return intent
+        intended = _intend(context, session, held)
+    if not isinstance(intended, _Intent):
+        return intended
+    intent = intended.runtime
     output = {"incarnation": intent.incarnation, "provider": intent.provider}
     if intent.handle is not None or intent.state == "gone":
         return Done(output=output)
     try:
-        handle = context.driver(intent.provider).start(
-            make_key(context, intent), intent.request or {}
-        )
+        handle = _start(context, intended)
     except CapacityUnavailable as trouble:
         if trouble.new_attempt:
             _take_next_attempt(context, held, intent)
@@ -148,6 +152,33 @@ def mark_ready(_: Context, held: runs.Claim) -> Outcome:
 # the intent
 
 
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """A start that is committed and about to be called."""
+
+    runtime: Runtime
+    #: When an earlier call of it may have taken effect; `_NEVER` for the first.
+    asked_before: datetime
+
+
+def _start(context: Context, intent: _Intent) -> Handle:
+    """Call the driver. After a definite refusal nobody need wait for what this call may have started."""
+    runtime = intent.runtime
+    try:
+        return context.driver(runtime.provider).start(
+            make_key(context, runtime), runtime.request or {}
+        )
+    except RuntimeRejected:
+        with context.sessions.begin() as session:
+            row = session.get(
+                Runtime, (runtime.charger_id, runtime.incarnation), with_for_update=True
+            )
+            # A worker that took the step over may have called since.
+            if row is not None and row.asked_at == runtime.asked_at:
+                row.asked_at = intent.asked_before
+        raise
+
+
 def make_spec(context: Context, charger: Charger, incarnation: int) -> Spec:
     """What a driver gets to know. No secret but the bootstrap token of this incarnation."""
     token = make_bootstrap_token(context.settings.link_secret, charger.id, incarnation)
@@ -169,16 +200,17 @@ def make_key(context: Context, runtime: Runtime) -> Key:
     )
 
 
-def _intend(context: Context, session: Session, held: runs.Claim) -> Runtime | Outcome:
+def _intend(context: Context, session: Session, held: runs.Claim) -> _Intent | Outcome:
     """The runtime row of this start: the one recorded before, or a new one under the next incarnation."""
     query = select(Charger).where(Charger.id == held.charger_id).with_for_update()
     charger = session.scalars(query).one()
     recorded = runtimes.find_of_run(session, charger.id, held.run_id)
     if recorded is not None and recorded.incarnation > int(held.input.get("ended", 0)):
+        asked_before = recorded.asked_at
         recorded.asked_at = func.clock_timestamp()
         session.flush()
         session.refresh(recorded)
-        return recorded
+        return _Intent(recorded, asked_before)
     if not runs.is_mine(session, held):
         return Park(0.0)
     rival = runtimes.find_rival(session, charger)
@@ -203,8 +235,9 @@ def _intend(context: Context, session: Session, held: runs.Claim) -> Runtime | O
     charger.provider = intent.provider
     session.add(intent)
     session.flush()
+    session.refresh(intent)
     runtimes.show(session, charger.id, stage="scheduling", verdict="scheduling")
-    return intent
+    return _Intent(intent, _NEVER)
 
 
 def _render(
