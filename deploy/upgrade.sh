@@ -6,6 +6,9 @@
 #
 #   deploy/upgrade.sh            builds the images
 #   deploy/upgrade.sh --pull     pulls them
+#
+# `up` is never given --no-deps here: Compose before 2.29.3 takes a container that was made so for a changed one and
+# makes it anew the next time, the proxy too (github.com/docker/compose/issues/12069).
 set -eu
 cd "$(dirname "$0")/.."
 say() { echo "== $*"; }
@@ -21,23 +24,27 @@ if [ "${1:-}" = --pull ]; then docker compose pull -q api host; else docker comp
 
 say "migration"
 docker compose run --rm -T migrate
+# What follows runs it once more when it starts the first service: not the old version's.
+docker compose rm -f migrate >/dev/null
 
 # Chargers keep their CSMS connection while links and workers change; api and link have the proxy before them.
+scales=
 for service in link api worker; do
     old=$(docker compose ps -q "$service")
     before=$(count "$service")
     say "$service: $before more"
-    docker compose up -d --no-deps --no-recreate --wait --scale "$service=$((2 * before))" "$service"
+    docker compose up -d --no-recreate --wait --scale "$service=$((2 * before))" "$service"
     for container in $old; do
         docker stop -t 30 "$container" >/dev/null
         docker rm "$container" >/dev/null
     done
-    docker compose up -d --no-deps --no-recreate --scale "$service=$before" "$service"
+    scales="$scales --scale $service=$before"
 done
 
 say "the rest"
-docker compose up -d --no-deps --wait beat flower proxy
-# Its chargers reconnect within seconds; each CSMS sees a close and a new boot.
-docker compose up -d --no-deps --wait host
+# The host's chargers reconnect within seconds; each CSMS sees a close and a new boot. The proxy is touched only when
+# it has changed itself; then connections are refused for a second.
+# shellcheck disable=SC2086  # a list of words
+docker compose up -d --wait $scales
 say "done"
 docker compose ps

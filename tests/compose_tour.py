@@ -120,8 +120,8 @@ def upgrade(stack: Stack) -> None:
         f" what became of them: {dict(statuses)}"
     )
     click.echo(f"{traffic.reads} reads without retries, {len(traffic.refusals)} of them refused")
-    for line in (*traffic.failures, *traffic.refusals):
-        click.echo(f"  {line}")
+    for line, times in Counter((*traffic.failures, *traffic.refusals)).items():
+        click.echo(f"  {times} times {line}")
 
 
 def _settled(stack: Stack, charger_id: str) -> str | None:

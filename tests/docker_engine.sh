@@ -136,11 +136,11 @@ stop() {
     # After a crash the number may be somebody else's.
     is_ours "$pid" && { kill "$pid" || true; }
     tries=0
-    while is_ours "$pid" && [ "$tries" -lt 60 ]; do
+    while is_ours "$pid" && [ "$tries" -lt 120 ]; do
         tries=$((tries + 1))
         sleep 0.5
     done
-    is_ours "$pid" && log "dockerd ($pid) has not ended after 30 s"
+    is_ours "$pid" && log "dockerd ($pid) has not ended after 60 s"
     return 0
 }
 
