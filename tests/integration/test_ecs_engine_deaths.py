@@ -88,12 +88,16 @@ def test_what_a_dead_worker_may_have_started_is_found_and_ended_when_it_is_order
     charger_id = world.create()
     reaper.works()
     assert world.wire.has_killed
-    started = 0 if moment == "before_call" else 1
+    started = len(world.list_tasks())
+    assert started == (moment != "before_call")
     world.order(order, charger_id)
     world.lets_time_pass(LONG_S)
     world.passes()
     world.goes_on_until(lambda: is_gone(world, charger_id, order))
     world.check_account(tasks=started, live=0)
+    [end] = [runtime.end for runtime in world.runtimes(charger_id)]
+    assert end is not None
+    assert (end["code"] == "never_started") == (not started)
 
 
 @pytest.mark.parametrize("order", ["stop", "delete"])
