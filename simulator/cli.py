@@ -29,7 +29,7 @@ def host() -> None:
         settings = read_settings(os.environ)
     except SettingsInvalid as invalid:
         raise click.ClickException(str(invalid)) from invalid
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, "host")
     asyncio.run(_run_host(settings))
 
 
@@ -62,7 +62,7 @@ def csms(address: str, port: int, boot: str, interval: int, quiet: bool) -> None
         parse_boot(boot)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--boot") from error
-    configure_logs("WARNING")
+    configure_logs("WARNING", "csms")
     asyncio.run(_run_csms(address, port, boot, interval, quiet))
 
 

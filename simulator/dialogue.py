@@ -210,7 +210,7 @@ def obey(charger: Charger, command: Command, now: float) -> None:
         charger.end_command(command.id, {}, str(refusal))
         return
     except Exception:
-        log.exception("command failed", extra={"command": command.name})
+        log.exception("command failed", extra={"command": command.name, "command_id": command.id})
         charger.end_command(command.id, {}, "The charger failed to carry out the command.")
         return
     if result is not None:

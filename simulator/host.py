@@ -30,7 +30,7 @@ from simulator.effects import CommandEnded
 from simulator.keep import StateFolder, take_lock
 from simulator.link import Link, LinkEnd
 from simulator.records import RecordBuffer
-from simulator.runner import Runner
+from simulator.runner import Order, Runner
 from simulator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -244,12 +244,12 @@ class Host:
 
     def _start(self, message: Mapping[str, Any]) -> None:
         charger_id, incarnation = str(message["charger"]), int(message["incarnation"])
+        order = Order(message.get("organization"), message.get("run"))
         try:
             config = parse_config(message.get("config") or {}, self.settings.clocks)
         except ConfigInvalid as invalid:
-            log.warning(
-                "a charger cannot run", extra={"charger_id": charger_id, "reason": str(invalid)}
-            )
+            ids = {"charger_id": charger_id, "incarnation": incarnation, **order._asdict()}
+            log.warning("a charger cannot run", extra={**ids, "reason": str(invalid)})
             self._tell_dropped(charger_id, incarnation, {"error": str(invalid)})
             return
         charger = Charger(
@@ -259,7 +259,8 @@ class Host:
             self.clock.now(),
             self._states.load(charger_id),
         )
-        runner = Runner(self, charger_id, incarnation, int(message["session"]), charger)
+        session = int(message["session"])
+        runner = Runner(self, charger_id, incarnation, session, charger, order)
         self.runners[charger_id] = runner
         runner.start()
 

@@ -243,7 +243,8 @@ class Link:
             self._owner.received(message)
         except Exception:
             # A message that this version cannot digest must not end the line for all chargers.
-            log.exception("a message of the gateway failed", extra={"type": message.get("t")})
+            ids = {"type": message.get("t"), "charger_id": message.get("charger")}
+            log.exception("a message of the gateway failed", extra=ids)
 
     async def _pump(self, socket: ClientConnection) -> None:
         """Send what there is, control first, until the line breaks."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simulator.address import CsmsUnusable
 from simulator.charger import Charger
@@ -29,6 +29,7 @@ from simulator.effects import (
     Send,
     Stated,
 )
+from simulator.logs import speaking
 from simulator.problems import Problem
 
 if TYPE_CHECKING:
@@ -40,23 +41,38 @@ log = logging.getLogger(__name__)
 _OUTLETS_PAUSE_S = 1.0
 
 
+class Order(NamedTuple):
+    """Where an incarnation comes from, as the gateway's logs name it (docs/link.md, `add`)."""
+
+    organization_id: str | None
+    run_id: str | None
+
+
 class Runner:
     """One (charger, incarnation) in this process."""
 
     __slots__ = (
         "_connection", "_ending", "_host", "_number", "_opening", "_outlets_at", "_outlets_due",
-        "_problem", "charger", "charger_id", "forgets", "incarnation", "session", "successor",
-        "wake_at",
+        "_problem", "charger", "charger_id", "forgets", "incarnation", "order", "session",
+        "successor", "wake_at",
     )  # fmt: skip
 
     def __init__(
-        self, host: Host, charger_id: str, incarnation: int, session: int, charger: Charger
+        self,
+        host: Host,
+        charger_id: str,
+        incarnation: int,
+        session: int,
+        charger: Charger,
+        order: Order,
     ) -> None:
         self.charger_id = charger_id
         self.incarnation = incarnation
         #: The fence of docs/link.md; changes with every `add`.
         self.session = session
         self.charger = charger
+        #: Who wanted it to run, for the logs.
+        self.order = order
         #: Kept by the alarm.
         self.wake_at: float | None = None
         #: Whether what is kept of the charger is to be removed when it has ended.
@@ -76,6 +92,7 @@ class Runner:
 
     def start(self) -> None:
         """Let the charger live."""
+        log.info("a charger begins", extra=self.name_for_logs())
         self._feed(self.charger.start, self._now())
         self._tell_outlets(self._now())
 
@@ -152,15 +169,24 @@ class Runner:
         return self._host.clock.now()
 
     def _feed(self, take: Callable[..., list[Effect]], *arguments: Any) -> None:
-        """Give the charger an input. One that fails loses its connection, the others nothing."""
+        """Give the charger an input. One that fails loses its connection, the others nothing.
+
+        What is logged until its effects are carried out, and by the tasks begun meanwhile, is its.
+        """
+        token = speaking.set(self)
         try:
-            effects = take(*arguments)
+            self._perform(self._let(take, *arguments))
+        finally:
+            speaking.reset(token)
+
+    def _let(self, take: Callable[..., list[Effect]], *arguments: Any) -> list[Effect]:
+        try:
+            return take(*arguments)
         except Exception:
-            log.exception("a charger failed", extra={"charger_id": self.charger_id})
-            effects = [Happened("charger_failed", {"input": take.__name__})]
+            log.exception("a charger failed")
             if self._connection is not None:
                 self._connection.abort()
-        self._perform(effects)
+            return [Happened("charger_failed", {"input": take.__name__})]
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -297,6 +323,15 @@ class Runner:
             "session": self.session,
         }
 
+    def name_for_logs(self) -> Mapping[str, Any]:
+        """The ids of this charger's log lines; None where the gateway gave none."""
+        return {
+            "organization_id": self.order.organization_id,
+            "charger_id": self.charger_id,
+            "incarnation": self.incarnation,
+            "run_id": self.order.run_id,
+        }
+
     def _end_command(self, effect: CommandEnded) -> None:
         self._host.finish_command(self, effect)
 
@@ -306,6 +341,7 @@ class Runner:
 
     def _finish(self) -> None:
         self._host.alarm.set(self, None)
+        log.info("a charger ended", extra=self.name_for_logs())
         ended, self._ending = self._ending, None
         if ended is not None:
             ended(self)

@@ -142,7 +142,12 @@ class GatewayLink:
         await self.say({"t": "ack", "batch": batch})
 
     async def add(
-        self, charger: str, config: dict[str, Any], incarnation: int = 1, session: int | None = None
+        self,
+        charger: str,
+        config: dict[str, Any],
+        incarnation: int = 1,
+        session: int | None = None,
+        **more: Any,
     ) -> int:
         session = next(self._sessions) if session is None else session
         await self.say(
@@ -152,6 +157,7 @@ class GatewayLink:
                 "incarnation": incarnation,
                 "session": session,
                 "config": config,
+                **more,
             }
         )
         return session

@@ -6,11 +6,13 @@ task is about. What a step does is in `workers.runs.steps`.
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from typing import Any
 
 from celery import Task
-from celery.signals import worker_init, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from app import metrics
 from app.logs import bound, set_up_logs
@@ -63,9 +65,12 @@ def tidy() -> dict[str, int]:
     return tidy_tables(get_context())
 
 
-@worker_init.connect
+@setup_logging.connect
 def _set_up(**_: Any) -> None:
-    set_up_logs(settings.log_level, settings.log_format, program="worker")
+    """Celery leaves the logs alone where somebody listens to this. Its own lines about each task we do without."""
+    program = "beat" if "beat" in sys.argv else "worker"
+    set_up_logs(settings.log_level, settings.log_format, program=program)
+    logging.getLogger("celery").setLevel(logging.WARNING)
 
 
 @worker_ready.connect

@@ -31,6 +31,7 @@ from structlog.contextvars import bind_contextvars
 from app.api.auth import HEADER, Access, Gate, choose_tenant
 from app.api.call import Call, Desk
 from app.api.documents import describe
+from app.api.naming import NAMED, name_order, name_path
 from app.api.reading import MAX_BODY, load_body, load_query, read_bytes
 from app.db import is_connection_lost
 from app.errors import InvalidOrder
@@ -127,6 +128,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # it ships no t
 def _serve(operation: Operation, view: View, path: Mapping[str, str]) -> Response:
     desk: Desk = current_app.extensions["desk"]
     bearer, tenant = _admit(operation.access)
+    request.environ[NAMED] = named = name_path(path)
+    bind_contextvars(**named)
     raw = b"" if operation.body is None else read_bytes(request, operation.max_body)
     body: Any = None
     if operation.body is not None:
@@ -190,6 +193,7 @@ class _Work:
             return _respond(kept.status, _render(kept.answer), {REPLAYED: "true"})
         made = view(call, **path)
         answer = made.first if isinstance(made, Later) else made
+        request.environ[NAMED].update(name_order(call.body, answer))
         status = call.status or self._operation.status
         rendered = _render(answer)
         if self._key is not None:

@@ -19,6 +19,7 @@ from gunicorn.http import message
 from gunicorn.workers.gthread import ThreadWorker
 
 from app.api.application import create_app
+from app.api.naming import NAMED
 from app.api.operations import ORGANIZATION
 from app.logs import set_up_logs
 from app.services.policy import make_policy
@@ -94,6 +95,7 @@ class Log(Logger):  # type: ignore[misc]  # it ships no types
             "bytes": resp.sent,
             "request_id": headers.get("x-request-id"),
             "organization_id": environ.get(ORGANIZATION),
+            **environ.get(NAMED, {}),
         }
         sys.stderr.buffer.write(render_line(line, as_json=self.as_json))
         sys.stderr.buffer.flush()

@@ -222,8 +222,17 @@ class Doors:
     def _give(self, session: Session, given: Sequence[Admission]) -> None:
         for admission in given:
             self._registry.hold(admission.charger_id, session)
-            held = Held(admission.incarnation, admission.session)
-            session.add(admission.charger_id, held, self._make_config(admission))
+            held, row = Held(admission.incarnation, admission.session), admission.charger
+            session.add(
+                admission.charger_id,
+                held,
+                self._make_config(admission),
+                organization=row.organization_id,
+                run=row.run_id,
+            )
+            if row.is_first:
+                # Once for each start: a host that comes back gets thousands again.
+                log.info("a charger was given to its runtime", extra=_name(session, admission))
         self._context.counters.admissions += len(given)
 
     def _make_config(self, admission: Admission) -> dict[str, object]:
@@ -292,6 +301,17 @@ class Doors:
         for task in self._partings:
             task.cancel()
         await asyncio.gather(*self._partings, return_exceptions=True)
+
+
+def _name(session: Session, admission: Admission) -> dict[str, Any]:
+    """The ids of an admission, as every log of the gateway calls them."""
+    return {
+        **session.ids,
+        "organization_id": admission.charger.organization_id,
+        "charger_id": admission.charger_id,
+        "incarnation": admission.incarnation,
+        "run_id": admission.charger.run_id,
+    }
 
 
 def _check_standings(

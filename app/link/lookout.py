@@ -119,6 +119,8 @@ class Lookout:
         again_s = self._context.clocks.drop_again_s
         if session.drop(charger_id, incarnation, reason, again_s=again_s):
             self._context.counters.drops += 1
+            ids = {"charger_id": charger_id, "incarnation": incarnation}
+            log.info("a charger is to end", extra={**ids, "reason": reason})
 
     async def _expire(self) -> None:
         await self._context.write(commands.expire)

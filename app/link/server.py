@@ -35,6 +35,7 @@ from app.link.lookout import Lookout
 from app.link.metrics import LinkMetrics
 from app.link.sessions import BROKEN, RESTARTING, Registry, Session
 from app.link.writer import Batch, Writer
+from app.logs import bound, set_up_logs
 from app.queue import HintQueue
 from app.settings import Settings
 from app.store import links
@@ -214,6 +215,13 @@ class LinkServer:
             await connection.close(BROKEN, "a hello of protocol version 1 was expected")
             return
         session = Session(connection, self._make_claimant(connection.who, hello.epoch))
+        # Every line about this connection says whose it is, those of its end in the background too.
+        with bound(**session.ids):
+            await self._serve_session(connection, session, hello)
+
+    async def _serve_session(
+        self, connection: Connection, session: Session, hello: wire.Hello
+    ) -> None:
         pump = asyncio.create_task(session.pump())
         try:
             if await self._doors.greet(session, hello):
@@ -236,7 +244,7 @@ class LinkServer:
                 message = wire.parse(await connection.recv(decode=False))
                 if message is None:
                     self.context.counters.unreadable += 1
-                    log.warning("a message that is no JSON object from %s", session.key)
+                    log.warning("a message that is no JSON object")
                 else:
                     self._take(session, message)
 
@@ -305,6 +313,7 @@ async def _serve(settings: Settings) -> None:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; the runtimes are told to come back (close code 1012)."""
+    set_up_logs(settings.log_level, settings.log_format, program="link")
     asyncio.run(_serve(settings))
     ours = [one for one in threading.enumerate() if one.name.startswith("link-")]
     for thread in ours:

@@ -76,6 +76,14 @@ class Session:
         claimant = self.claimant
         return f"host:{claimant.host_id}" if self.is_host else f"charger:{claimant.charger_id}"
 
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The same, as log lines have it."""
+        claimant = self.claimant
+        if self.is_host:
+            return {"host_id": claimant.host_id}
+        return {"charger_id": claimant.charger_id, "incarnation": claimant.incarnation}
+
     def send(self, message: Mapping[str, Any]) -> None:
         """Put a message in the queue; a runtime that left too many unread is cut off."""
         if len(self._waiting) >= _MOST_WAITING:
@@ -111,8 +119,10 @@ class Session:
         _closings.add(task)
         task.add_done_callback(_closings.discard)
 
-    def add(self, charger_id: str, held: Held, config: Mapping[str, Any]) -> None:
-        """Give it a charger to run."""
+    def add(
+        self, charger_id: str, held: Held, config: Mapping[str, Any], *, organization: str, run: str
+    ) -> None:
+        """Give it a charger to run. `organization` and `run` are for its log lines."""
         self.chargers[charger_id] = held
         if len(self.known) > _MOST_KNOWN:
             self.known = {(name, one.incarnation) for name, one in self.chargers.items()}
@@ -124,6 +134,8 @@ class Session:
                 "charger": charger_id,
                 "incarnation": held.incarnation,
                 "session": held.session,
+                "organization": organization,
+                "run": run,
                 "config": config,
             }
         )

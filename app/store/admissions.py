@@ -66,7 +66,8 @@ _MAY_RUN: Final = f"{_IS_WANTED} AND (r.host_epoch IS NULL OR r.host_epoch = :ep
 _COLUMNS: Final = """
     c.id, r.incarnation, {epoch} AS epoch, r.called_home_at IS NULL AS is_first, r.provider, c.identity, c.name,
     c.brand_slug, c.model_slug, c.connector_type, c.ocpp_version, c.ws_url, c.location_name,
-    c.security_profile, c.authorization_key, c.settings, c.verdict AS shown_verdict
+    c.security_profile, c.authorization_key, c.settings, c.verdict AS shown_verdict,
+    r.organization_id, r.run_id
 """
 
 # Everything of the host that this link may run; or only what it was not given yet (the usual look: no rows).
