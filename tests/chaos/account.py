@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 import psycopg
@@ -39,6 +39,12 @@ class Account:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._client = httpx.Client(timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def order(self, path: str = "", body: Any = None, method: str = "POST") -> dict[str, Any]:
         """Call the control endpoint, again while nobody listens."""

@@ -243,7 +243,7 @@ def run_seed(
             Gateway(data, "--runtime", runtime, without=habits.without, environment=environment)
         )
         gateway.comes_up()
-        account = Account(gateway) if runtime == "ecs-standin" else None
+        account = stack.enter_context(Account(gateway)) if runtime == "ecs-standin" else None
         print(f"seed {seed}: {orders} orders, {faults} faults", flush=True)
         held = False
         try:

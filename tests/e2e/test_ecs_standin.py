@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from ocpplab import OcpplabSDK
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
+from tests.chaos.account import Account
 from tests.e2e.conftest import comes_up, create, settles
 from tests.gateways import Gateway, eventually, make_data_folder, make_environment, run_gateway
 from tests.judges import Judge
@@ -85,3 +91,51 @@ def test_stop_start_and_reset_are_tasks_of_their_own(
     assert judge.count_boots(identity) == boots + 1
     assert judge.count_overlaps(identity) == 0
     ecs_sdk.chargers.delete(charger_id)
+
+
+#: What `gateway up` makes that is no secret.
+OPEN = ("install_id",)
+
+
+def knock(link_url: str, token: str) -> int:
+    """What the link answers to this token: an HTTP status, 101 when it opens."""
+    try:
+        with connect(
+            link_url,
+            subprotocols=["gateway-link.1"],
+            additional_headers={"Authorization": f"Bearer {token}"},
+            proxy=None,
+        ):
+            return 101
+    except InvalidStatus as refusal:
+        return refusal.response.status_code
+
+
+@pytest.mark.timeout(180)
+def test_the_only_secret_of_a_task_is_a_token_that_ends_with_its_start(
+    ecs_gateway: Gateway, ecs_sdk: OcpplabSDK, judge: Judge, identity: str
+) -> None:
+    charger_id = comes_up(ecs_sdk, identity, judge.ws_url)
+    hex_id = charger_id.removeprefix("dep-")
+    with Account(ecs_gateway) as account:
+        [task] = [one for one in account.list_tasks() if hex_id in one["startedBy"]]
+    [override] = task["overrides"]["containerOverrides"]
+    given = {pair["name"]: pair["value"] for pair in override["environment"]}
+    token, link_url = given["SIMULATOR_TOKEN"], given["SIMULATOR_LINK_URL"]
+    shown = json.dumps(task)
+    folder = ecs_gateway.data / "secrets"
+    secrets = {path.name: path.read_text() for path in folder.iterdir() if path.name not in OPEN}
+    assert secrets
+    assert [name for name, secret in secrets.items() if secret in shown] == []
+    assert shown.count(token) == 1
+
+    ecs_sdk.chargers.stop_runtime(charger_id, request={})
+    eventually(lambda: knock(link_url, token) == 410, "the token ends with its start")
+
+    scratch = Path(tempfile.gettempdir()).glob(f"ecs-standin-*/{task['taskArn'][-32:]}/output.log")
+    logs = [*(ecs_gateway.data / "logs").iterdir(), *scratch]
+    assert "output.log" in {path.name for path in logs}
+    told = "".join(path.read_text() for path in logs)
+    assert charger_id in told
+    assert token.rpartition(".")[2] not in told
+    assert [name for name, secret in secrets.items() if secret in told] == []
