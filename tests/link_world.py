@@ -18,7 +18,7 @@ from app.db import CHANNEL_NEWS, listen
 from app.ids import make_charger_id
 from app.models import Charger, ChargerEvent, Command, Frame, Host, Run, Runtime
 from app.settings import Settings
-from app.store import commands, hints, runtimes
+from app.store import commands, hints, hosts, runtimes
 from app.tokens import make_bootstrap_token, make_host_credential
 from app.workflows import Kind
 from tests.link_runtime import PATIENCE_S, FakeRuntime, RunningLink
@@ -115,6 +115,12 @@ class World:
         found = self.driver.find(self.key(charger_id, incarnation))
         if isinstance(found, dict):
             self.driver.stop(found, "test")
+
+    def ends(self, charger_id: str, incarnation: int = 1) -> None:
+        """What is written when a driver sees that a container or task has ended."""
+        end = hosts.make_end("runtime_ended")
+        with self.sessions.begin() as session:
+            runtimes.mark_gone(session, [runtimes.Gone(charger_id, incarnation, end)], cap=32)
 
     def set_runtime(self, charger_id: str, incarnation: int = 1, **columns: Any) -> None:
         with self.sessions.begin() as session:

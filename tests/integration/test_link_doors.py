@@ -69,6 +69,26 @@ def test_a_bootstrap_token_whose_incarnation_is_over_is_answered_with_410(
     assert _is_refused(world.single(link, charger_id)) == 410
 
 
+@pytest.mark.parametrize("provider", ["docker", "aws"])
+def test_a_container_whose_incarnation_ended_has_no_say_and_its_token_opens_nothing_more(
+    world: World, link: RunningLink, provider: str
+) -> None:
+    charger_id = world.create()
+    world.set_runtime(charger_id, provider=provider)
+    ended = world.single(link, charger_id).connects()
+    added = ended.is_given(charger_id)
+    world.ends(charger_id)
+    assert world.intend(charger_id, provider) == 2
+    fenced = link.counters.fenced
+    ended.goes_online(added)
+    world.until(lambda: link.counters.fenced > fenced)
+    assert world.charger(charger_id).stage != "online"
+    ended.hangs_up()
+    assert _is_refused(world.single(link, charger_id)) == 410
+    following = world.single(link, charger_id, 2, epoch="b" * 32).connects()
+    assert following.is_given(charger_id).session == 1
+
+
 def test_a_second_process_of_one_incarnation_gets_no_configuration(
     world: World, link: RunningLink
 ) -> None:
