@@ -8,7 +8,7 @@ SEEDS ?= 1
 BIN := $(VENV)/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test check fuzz format bench bench-large chaos clean
+.PHONY: help demo up down status test check crowds fuzz format bench bench-large chaos clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -34,8 +34,12 @@ check: $(VENV)/.tests ## Lint, types, and which package may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+crowds: $(VENV)/.tests ## The tests of crowds with 1,000 chargers each: a bulk order under fire, a fan-out, a wait; 15 min
+	@GATEWAY_TEST_CROWD=1000 $(BIN)/pytest -v --durations=0 --timeout 900 tests/e2e/test_bulk_job.py tests/e2e/test_sdk_fan_out.py \
+	    tests/e2e/test_crowd.py $(ARGS)
+
 fuzz: $(VENV)/.tests ## Random lives of chargers and random frames, ten times as many as `make test`
-	@FUZZ_EXAMPLES=100000 $(BIN)/pytest tests/unit/behaviour tests/unit/simulator/test_framing.py $(ARGS)
+	@FUZZ_EXAMPLES=100000 $(BIN)/pytest -n auto --timeout 3600 tests/unit/behaviour tests/unit/simulator/test_framing.py $(ARGS)
 
 format: $(VENV)/.tests ## Format the code
 	$(BIN)/ruff format

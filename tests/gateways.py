@@ -73,9 +73,9 @@ def run_gateway(
 _COMMAND: Final = (sys.executable, "-P", "-m", "app.cli")
 
 
-def eventually(fact: Callable[[], Any], what: str) -> Any:
+def eventually(fact: Callable[[], Any], what: str, *, patience_s: float = PATIENCE_S) -> Any:
     """Wait until `fact` is true; what it said then."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not (said := fact()):
         if time.monotonic() > deadline:
             raise AssertionError(f"never happened: {what}")

@@ -13,8 +13,8 @@ import pytest
 from tests.gateways import Gateway, eventually, make_data_folder, make_environment
 from tests.judges import Judge
 from tests.servers import Valkey, make_folder
+from tests.sizes import CROWD, CROWD_PATIENCE_S
 
-NUMBER = 60
 TEMPLATE = {
     "brand_slug": "wallbox",
     "model_slug": "wallbox-pulsar-plus",
@@ -68,7 +68,7 @@ def test_a_bulk_order_survives_two_killed_worker_groups_and_a_flushed_broker(
     own_gateway: Gateway, broker: Valkey, client: httpx.Client, judge: Judge
 ) -> None:
     site = f"/ocpp/locations/{client.post('/ocpp/locations', json=SITE).json()['id']}"
-    group = {"template": TEMPLATE | {"ws_url": judge.ws_url}, "chargers_number": NUMBER}
+    group = {"template": TEMPLATE | {"ws_url": judge.ws_url}, "chargers_number": CROWD}
     accepted = client.post(f"{site}/chargers", json=[group])
     assert accepted.status_code == 202
     path = accepted.json()["status_url"]
@@ -79,22 +79,30 @@ def test_a_bulk_order_survives_two_killed_worker_groups_and_a_flushed_broker(
 
     eventually(lambda: read()["progress"]["ready"] >= 5, "it has begun")
     kill_workers(own_gateway)
-    eventually(lambda: read()["progress"]["ready"] >= 20, "it goes on")
+    eventually(
+        lambda: read()["progress"]["ready"] >= CROWD // 3, "it goes on", patience_s=CROWD_PATIENCE_S
+    )
     broker.flush()
     kill_workers(own_gateway)
-    eventually(lambda: read()["status"] in ("READY", "FAILED"), "it has ended")
+    eventually(
+        lambda: read()["status"] in ("READY", "FAILED"), "it ends", patience_s=CROWD_PATIENCE_S
+    )
     job = read()
-    assert job["progress"] == {"total": NUMBER, "ready": NUMBER, "failed": 0, "pending": 0}
+    assert job["progress"] == {"total": CROWD, "ready": CROWD, "failed": 0, "pending": 0}
     identities = [one["identity"] for one in job["results"]["created"]]
-    assert len(set(identities)) == NUMBER
+    assert len(set(identities)) == CROWD
     with own_gateway.connect() as database:
         starts = database.execute(
             "SELECT count(*), count(DISTINCT charger_id) FROM runtimes WHERE accepted_at IS NOT NULL"
         ).fetchone()
-    assert starts == (NUMBER, NUMBER)
+    assert starts == (CROWD, CROWD)
     assert all(judge.count_overlaps(identity) == 0 for identity in identities)
     deleted = client.delete(site, params={"cascade": "true"})
     assert deleted.status_code == 204
     eventually(lambda: judge.count_open(identities[0]) == 0, "the first is gone")
-    eventually(lambda: not any(map(judge.count_open, identities)), "all are gone")
+    eventually(
+        lambda: not any(map(judge.count_open, identities)),
+        "all are gone",
+        patience_s=CROWD_PATIENCE_S,
+    )
     assert client.get("/ocpp/chargers").json()["total"] == 0

@@ -19,10 +19,10 @@ from ocpplab import (
 
 from tests.gateways import eventually
 from tests.judges import Judge
+from tests.sizes import CROWD, CROWD_PATIENCE_S
 
-COUNT = 100
 #: Every twentieth is away.
-AWAY = COUNT // 20
+AWAY = CROWD // 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def site(sdk: OcpplabSDK, judge: Judge, identity: str) -> Iterator[Site]:
         ws_url=judge.ws_url,
         identity_prefix=f"{identity}-",
     )
-    numbers = [str(number) for number in range(COUNT)]
+    numbers = [str(number) for number in range(CROWD)]
     job = sdk.location_chargers.create(
         location.id, request=[ChargerGroup(template=template, charger_ids=numbers)]
     )
@@ -58,12 +58,15 @@ def site(sdk: OcpplabSDK, judge: Judge, identity: str) -> Iterator[Site]:
     def is_ready() -> bool:
         return sdk.location_chargers.get_bulk_job(location.id, job.job_id).status == "READY"
 
-    eventually(is_ready, "the site is there")
-    listed = sdk.location_chargers.list(location.id, limit=COUNT).data
-    chargers = {one.identity: one.id for one in listed}
-    assert len(chargers) == COUNT
+    eventually(is_ready, "the site is there", patience_s=CROWD_PATIENCE_S)
+    pages = range(1, 1 + -(-CROWD // 100))
+    listed = [sdk.location_chargers.list(location.id, limit=100, page=page).data for page in pages]
+    chargers = {one.identity: one.id for page in listed for one in page}
+    assert len(chargers) == CROWD
     yield Site(location.id, chargers)
-    sdk.location_chargers.delete(location.id, charger_ids=list(chargers.values()))
+    ids = list(chargers.values())
+    for begin in range(0, CROWD, 200):  # they stand in the address
+        sdk.location_chargers.delete(location.id, charger_ids=ids[begin : begin + 200])
     sdk.locations.delete(location.id)
 
 
@@ -91,7 +94,7 @@ def test_those_who_are_away_are_told_when_they_return(
     told = sdk.commands.plug_connector(
         target=CommandTarget(location_id=site.id), event=ConnectorCommandEvent()
     )
-    assert (told.targeted_count, told.queued_count, told.failed_count) == (COUNT, COUNT, 0)
+    assert (told.targeted_count, told.queued_count, told.failed_count) == (CROWD, CROWD, 0)
     commands = {one.identity: one.command.id for one in told.results}
     http = httpx.Client(base_url=base_url, headers=sdk._client_wrapper.get_headers())
 
