@@ -34,7 +34,9 @@ SERVICES: Final = (
 #: Nothing of a tour takes longer, on a machine that does other things too.
 _PATIENCE_S: Final = 600.0
 _PAUSE_S: Final = 0.05
-_LABEL: Final = "label=gateway.charger"
+#: Whose chargers a tour orders.
+_ORGANIZATION: Final = "tour"
+_OURS: Final = f"label=gateway.organization={_ORGANIZATION}"
 
 
 def waits(fact: Callable[[], Any], what: str) -> Any:
@@ -58,7 +60,7 @@ class Stack:
         self.folder = folder
         self.base = os.environ.get("BASE_URL", "http://127.0.0.1:8000")
         token = self.compose(
-            "exec", "-T", "api", "gateway", "token", "--organization", "tour", "--show"
+            "exec", "-T", "api", "gateway", "token", "--organization", _ORGANIZATION, "--show"
         )
         self._token = token.strip().splitlines()[-1]
         self.http = httpx.Client(
@@ -67,7 +69,7 @@ class Stack:
         self.sdk = OcpplabSDK(
             base_url=self.base,
             token=self._token,
-            organization_id="tour",
+            organization_id=_ORGANIZATION,
             httpx_client=httpx.Client(timeout=60),
         )
         self._number = 0
@@ -165,20 +167,20 @@ def docker(*arguments: str) -> str:
 
 
 def list_running() -> list[str]:
-    """The charger of each container that runs."""
-    return docker("ps", "--filter", _LABEL, "--format", '{{.Label "gateway.charger"}}').split()
+    """The charger of each container of the tour that runs."""
+    return docker("ps", "--filter", _OURS, "--format", '{{.Label "gateway.charger"}}').split()
 
 
 def list_running_ids() -> dict[str, str]:
     """Container → the charger in it."""
     shown = '{{.ID}} {{.Label "gateway.charger"}}'
-    lines = docker("ps", "--filter", _LABEL, "--format", shown).splitlines()
+    lines = docker("ps", "--filter", _OURS, "--format", shown).splitlines()
     return dict(line.split() for line in lines)
 
 
 def find_container(charger_id: str) -> str:
     """The container that runs a charger, or nothing."""
-    return docker("ps", "-q", "--filter", f"{_LABEL}={charger_id}").strip()
+    return docker("ps", "-q", "--filter", f"label=gateway.charger={charger_id}").strip()
 
 
 @dataclass

@@ -92,8 +92,11 @@ except OSError as error:
 def test_memory_beyond_the_limit_is_told_as_such(world: DockerWorld) -> None:
     eats = "hoard = []\nwhile True: hoard.append(b'x' * 1_000_000)"
     end = world.ends(world.starts(program=eats, Memory=24 << 20, MemorySwap=24 << 20))
-    assert (end.code, end.kind, end.exit_code) == ("out_of_memory", EndClass.TRANSIENT, 137)
-    assert "GATEWAY_DOCKER_MEMORY_MIB" in end.message
+    assert (end.kind, end.exit_code) == (EndClass.TRANSIENT, 137)
+    # A busy engine may miss it; then the sentence for a kill names memory too.
+    is_seen = end.facts["oom_killed"]
+    assert end.code == ("out_of_memory" if is_seen else "runtime_killed")
+    assert ("GATEWAY_DOCKER_MEMORY_MIB" if is_seen else "want of memory") in end.message
 
 
 @pytest.mark.parametrize(

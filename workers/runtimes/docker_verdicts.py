@@ -161,7 +161,9 @@ EXITED: Final = Verdict("runtime_exited", "The simulator ended without being ask
 TERMINATED: Final = Verdict("stopped_elsewhere", "Somebody stopped the container (SIGTERM).")
 KILLED: Final = Verdict(
     "runtime_killed",
-    "The container was killed (SIGKILL): by hand, with its engine, or after a stop that took too long.",
+    # A busy engine sometimes does not see that it was for want of memory (20.10, seen at a load of 15).
+    "The container was killed (SIGKILL): by hand, with its engine, after a stop that took too long, or by the"
+    " kernel for want of memory.",
 )
 LOST_ENGINE: Final = Verdict(
     "infrastructure_lost", "The container ended with its engine or its machine."
