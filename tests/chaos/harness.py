@@ -60,7 +60,7 @@ class Habits:
 
 
 HABITS: Final[Mapping[str, Habits]] = {
-    "local": Habits(1000, 36, calm=20, parks=1),
+    "local": Habits(1000, 54, calm=20, parks=1),
     "ecs-standin": Habits(
         300, 40, calm=10, parks=2, haste=0.3, environment=ENVIRONMENT, without=("flower", "host")
     ),
@@ -188,7 +188,7 @@ class Chaos:
             findings = [*calm, *check_all(database, self.judge, traffic.wishes)]
             if self.account is not None:
                 findings += check_account(database, self.account)
-            times = measure_recovery(database, [moment for moment, _ in self.done])
+            times = measure_recovery(database, self.done)
         for finding in findings:
             print(
                 f"  {'holds' if finding.holds else 'BROKEN':7s} {finding.name}: {finding.evidence}"
@@ -271,7 +271,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--orders", type=int, help="1000; with ecs-standin 300")
-    parser.add_argument("--faults", type=int, help="36; with ecs-standin 40")
+    parser.add_argument("--faults", type=int, help="54; with ecs-standin 40")
     parser.add_argument(
         "--pause", type=float, default=6.0, help="seconds between faults, on average"
     )

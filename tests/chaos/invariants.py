@@ -144,22 +144,26 @@ def _check_history(database: psycopg.Connection[Any]) -> Finding:
     return Finding(name, not rows, str(rows[:3]) if rows else f"{done} runs")
 
 
-def measure_recovery(database: psycopg.Connection[Any], moments: Sequence[float]) -> list[float]:
-    """For each fault (Unix seconds of its end), seconds until a run made progress again."""
+def measure_recovery(
+    database: psycopg.Connection[Any], faults: Sequence[tuple[float, str]]
+) -> list[tuple[float, str]]:
+    """Seconds from the end of each fault (Unix seconds, name) until a run made progress again."""
     times = []
-    for moment in moments:
+    for moment, name in faults:
         row = database.execute(
             """SELECT extract(epoch FROM min(finished_at)) - %s FROM run_steps
                WHERE finished_at > to_timestamp(%s)""",
             [moment, moment],
         ).fetchone()
         if row and row[0] is not None:
-            times.append(float(row[0]))
+            times.append((float(row[0]), name))
     return times
 
 
-def describe(times: Sequence[float]) -> str:
-    """Median and worst."""
+def describe(times: Sequence[tuple[float, str]]) -> str:
+    """Median, and the worst three with their faults."""
     if not times:
         return "nothing to measure"
-    return f"median {statistics.median(times):.1f} s, worst {max(times):.1f} s of {len(times)}"
+    worst = ", ".join(f"{seconds:.1f} s ({name})" for seconds, name in sorted(times)[:-4:-1])
+    median = statistics.median(seconds for seconds, _ in times)
+    return f"median {median:.1f} s of {len(times)}; worst {worst}"
