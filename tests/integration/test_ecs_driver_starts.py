@@ -11,6 +11,7 @@ from tests.ecs_world import EcsWorld, make_ecs_world
 from workers.runtimes.base import (
     CapacityUnavailable,
     Find,
+    Phase,
     RuntimeRejected,
     RuntimeUnavailable,
 )
@@ -149,6 +150,25 @@ def test_a_ghost_that_shows_too_late_is_stopped_with_the_strays(late: EcsWorld) 
     ghost = next(arn for arn in late.cloud.world.tasks if arn != handle["arn"])
     assert late.cloud.task(ghost).desired_status == "STOPPED"
     assert late.cloud.task(handle["arn"]).desired_status == "RUNNING"
+
+
+def test_a_start_is_over_when_no_attempt_of_it_lives(world: EcsWorld) -> None:
+    key, again = world.key(), world.key(attempt=2)
+    world.cloud.order("settings", {"visibility_lag_s": 100.0})
+    world.cloud.goes_wrong("ghost", times=1)
+    with pytest.raises(CapacityUnavailable):
+        world.driver.start(key, world.request(key))
+    handle = world.driver.start(again, world.request(again))
+    [ghost] = [arn for arn in world.cloud.world.tasks if arn != handle["arn"]]
+    world.cloud.passes(101)
+    world.dies(handle)
+    world.cloud.until_status(handle["arn"], "STOPPED")
+
+    assert world.look(handle).phase is Phase.STOPPING
+
+    world.cloud.until_status(ghost, "STOPPED")
+    assert world.look(handle).phase is Phase.GONE
+    assert world.count() == 0
 
 
 def test_denied_access_is_refused_for_good(world: EcsWorld) -> None:

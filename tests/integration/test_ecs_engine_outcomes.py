@@ -169,6 +169,38 @@ def test_what_passes_is_tried_again_and_ends_ready(
     world.check_account(tasks=tasks, live=1)
 
 
+def test_a_refused_start_that_calls_home_before_it_can_be_seen_stays_the_only_one(
+    engine: Engine, settings: Settings
+) -> None:
+    with open_ecs_engine(engine, settings, cloud_visibility_lag_s=60.0) as world:
+        world.cloud.goes_wrong("ghost", times=1)
+        charger_id = world.create()
+        world.work()
+        world.cloud.until(lambda: world.list_tasks()[0].last_status == "RUNNING")
+        world.goes_online(charger_id)
+        assert world.work() == ["run_task:parked"]
+        world.goes_on_until(lambda: world.is_ready(charger_id))
+        assert [one.incarnation for one in world.runtimes(charger_id)] == [1]
+        world.check_account(tasks=1, live=1)
+
+
+def test_a_refused_start_that_called_home_and_is_no_more_is_followed_by_another(
+    engine: Engine, settings: Settings
+) -> None:
+    with open_ecs_engine(engine, settings) as world:
+        world.cloud.goes_wrong("ghost", times=1)
+        charger_id = world.create()
+        world.work()
+        world.cloud.until(lambda: world.list_tasks()[0].last_status == "RUNNING")
+        world.cloud.kill(world.list_tasks()[0].arn)
+        world.cloud.until(lambda: world.list_tasks()[0].is_stopped)
+        world.lets_time_pass(300)
+        world.calls_home(charger_id)
+        world.goes_on_until(lambda: world.is_ready(charger_id))
+        assert [one.state for one in world.runtimes(charger_id)] == ["gone", "started"]
+        world.check_account(tasks=2, live=1)
+
+
 def test_a_quota_shows_in_the_hint_of_who_waits_and_there_is_room_after_another_left(
     engine: Engine, settings: Settings
 ) -> None:

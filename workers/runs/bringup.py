@@ -25,6 +25,7 @@ from app.workflows import Kind
 from workers.runs.clocks import look
 from workers.runs.context import Context
 from workers.runs.outcomes import Again, Done, Fail, Outcome, Park, Problem, Redo
+from workers.runs.unsaid import adopt, is_unsaid
 from workers.runtimes.base import (
     CapacityUnavailable,
     EndClass,
@@ -98,6 +99,8 @@ def run_task(context: Context, held: runs.Claim) -> Outcome:
     output = {"incarnation": intent.incarnation, "provider": intent.provider}
     if intent.handle is not None or intent.state == "gone":
         return Done(output=output)
+    if is_unsaid(intent):
+        return adopt(context, intent, make_key(context, intent))
     try:
         handle = _start(context, intended)
     except CapacityUnavailable as trouble:
@@ -206,6 +209,8 @@ def _intend(context: Context, session: Session, held: runs.Claim) -> _Intent | O
     charger = session.scalars(query).one()
     recorded = runtimes.find_of_run(session, charger.id, held.run_id)
     if recorded is not None and recorded.incarnation > int(held.input.get("ended", 0)):
+        if is_unsaid(recorded):
+            return _Intent(recorded, recorded.asked_at)
         asked_before = recorded.asked_at
         recorded.asked_at = func.clock_timestamp()
         session.flush()

@@ -270,8 +270,22 @@ class EcsDriver:
                 seen[arn] = Observation(handle, Phase.SCHEDULING, facts={"last_status": "MISSING"})
             else:
                 missing.append(handle)
+        self._end_twins(seen, tasks)
         self._add_last_words(seen)
         return seen | self._confirm_gone(cluster, missing)
+
+    def _end_twins(
+        self, seen: dict[str, Observation], tasks: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """A refused attempt may have started all the same: a start is over when no attempt of it lives."""
+        for arn, observation in seen.items():
+            owner = read_owner(tasks.get(arn, {}), self._settings.install_id)
+            if observation.phase is not Phase.GONE or owner is None or owner.attempt == 1:
+                continue
+            for twin in self._tasks.list_living(owner):
+                log.warning("twin task stopped", extra={"task": twin["arn"]})
+                self.stop(twin, f"{self._settings.install_id}:twin")
+                seen[arn] = Observation(observation.handle, Phase.STOPPING)
 
     def _add_last_words(self, seen: dict[str, Observation]) -> None:
         """What those said that ended with an error; of a few at a time, a look must not take long."""

@@ -43,6 +43,18 @@ class EcsTasks:
                 best = (rank, task)
         return None if best is None else self.make_handle(best[1])
 
+    def list_living(self, owner: Owner) -> list[Handle]:
+        """Tasks of this start, in whatever attempt, that have not ended, also those that were told to."""
+        starter = name_starter(self._install_id, owner.charger_id)
+        arns = [*self._list_started(starter), *self._list_stopped(starter)]
+        return [
+            self.make_handle(task)
+            for task in self.describe(self._cluster, dict.fromkeys(arns)).values()
+            if (other := read_owner(task, self._install_id)) is not None
+            and (other.charger_id, other.incarnation) == (owner.charger_id, owner.incarnation)
+            and task.get("lastStatus") not in _OVER
+        ]
+
     def describe(self, cluster: str, arns: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """ARN → task, for those that ECS knows."""
         found: dict[str, Mapping[str, Any]] = {}
