@@ -10,7 +10,6 @@ Arguments are in the query: requests have no body.
 
 from __future__ import annotations
 
-import dataclasses
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -57,14 +56,11 @@ async def answer_http(csms: Csms, connection: ServerConnection, request: Request
 async def _report(csms: Csms, arguments: dict[str, str]) -> dict[str, Any]:
     wanted = arguments.get("identity")
 
-    def pick(items: Any) -> list[dict[str, Any]]:
-        return [dataclasses.asdict(item) for item in items if wanted in (None, item.identity)]
+    def pick(items: Any) -> list[Any]:
+        # Records as they are: orjson writes their fields.
+        return [item for item in items if wanted in (None, item.identity)]
 
-    overlaps = [
-        [dataclasses.asdict(first), dataclasses.asdict(second)]
-        for first, second in csms.overlaps()
-        if wanted in (None, first.identity)
-    ]
+    overlaps = [pair for pair in csms.overlaps() if wanted in (None, pair[0].identity)]
     return {
         "url": csms.url,
         "connected": csms.connected(),

@@ -172,6 +172,21 @@ SESSIONS: Final = (
         on201=(_status201("Available"),),
         result={"status": "Available"},
     ),
+    Case(
+        "unplug_connector-while-charging",
+        UNPLUG,
+        before=(START,),
+        on16=(_stopped16("EVDisconnected"), _status16("Available")),
+        on201=(_ended201("EVCommunicationLost", "EVDisconnected"), _status201("Available")),
+    ),
+    Case(
+        "authorize_id_tag-known-already",
+        AUTHORIZE,
+        before=(TRUST, AUTHORIZE),
+        on16=(ASKED16,),
+        on201=(ASKED201,),
+        after=(FORGET, ASK),
+    ),
     Case("authorize_id_tag", AUTHORIZE, on16=(ASKED16,), on201=(ASKED201,), after=(FORGET,)),
     Case(
         "start_transaction",
