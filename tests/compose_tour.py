@@ -260,13 +260,15 @@ def restore(stack: Stack, number: int = 12) -> None:
     began = time.monotonic()
     stack.shell(_RESTORE)
     click.echo(f"restored in {time.monotonic() - began:.0f} s")
-    waits(lambda: stack.count(stage="online") == number + 1, "all of the dump are online")
     waits(lambda: not find_container(stray), "the container that the dump does not know ended")
+    # What the dump says of its charger is out of date until the container is seen to be gone.
+    waits(lambda: find_container(gone), "the charger that was deleted after the dump is back")
+    waits(lambda: stack.count(stage="online") == number + 1, "all of the dump are online")
     click.echo(f"all {number + 1} of the dump are online {time.monotonic() - began:.0f} s after")
     after = list_running_ids()
     same = [one for one, charger in before.items() if charger in kept and after.get(one) == charger]
-    click.echo(f"{len(same)} of {number} are in the container of before")
-    click.echo(f"containers of the charger deleted after the dump: {find_container(gone)}")
+    starts = Counter(stack.read_runtime(one)["restarts"] for one in kept)
+    click.echo(f"{len(same)} of {number} are in the container of before; restarts: {dict(starts)}")
 
 
 PARTS: dict[str, Callable[[Stack], None]] = {

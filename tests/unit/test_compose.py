@@ -16,6 +16,8 @@ from workers.runtimes.docker_settings import DockerSettings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKER = ROOT / "docker-compose.docker.yml"
+PROXIED = ROOT / "docker-compose.docker-proxy.yml"
+ENGINE = ROOT / "deploy" / "engine.cfg"
 EXAMPLE = ROOT / ".env.example"
 #: Read by compose itself.
 _OWN = {"COMPOSE_FILE", "COMPOSE_PROJECT_NAME"}
@@ -24,7 +26,7 @@ _FOREIGN = {"postgres"}
 
 
 def _list_variables() -> set[str]:
-    texts = COMPOSE.read_text() + DOCKER.read_text()
+    texts = COMPOSE.read_text() + DOCKER.read_text() + PROXIED.read_text()
     return set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", texts)) - _OWN
 
 
@@ -97,3 +99,90 @@ def test_secrets_are_files_and_each_is_made_by_the_script() -> None:
     for name, service in _read_services().items():
         for value in (service.get("environment") or {}).values():
             assert "password=" not in str(value), name
+
+
+def test_the_proxy_alone_has_the_engines_socket_and_nobody_but_workers_reaches_it() -> None:
+    written = yaml.safe_load(PROXIED.read_text())
+    services = written["services"]
+    holders = [name for name, one in services.items() if "docker.sock" in str(one.get("volumes"))]
+    assert holders == ["engine"]
+    reached = [name for name, one in services.items() if "engine" in one.get("networks", [])]
+    assert sorted(reached) == ["engine", "worker"]
+    assert services["engine"]["networks"] == ["engine"]
+    assert written["networks"]["engine"] == {"internal": True}
+    assert services["engine"]["read_only"] is True
+    assert services["engine"]["cap_drop"] == ["ALL"]
+
+
+def test_chargers_are_the_same_with_and_without_the_proxy() -> None:
+    direct, proxied = (
+        yaml.safe_load(path.read_text())["services"]["worker"]["environment"]
+        for path in (DOCKER, PROXIED)
+    )
+    hosts = direct.pop("GATEWAY_DOCKER_HOST"), proxied.pop("GATEWAY_DOCKER_HOST")
+    assert hosts == ("unix:///var/run/docker.sock", "tcp://engine:2375")
+    assert direct == proxied
+
+
+def _is_admitted(method: str, path: str) -> bool:
+    """What the rules of deploy/engine.cfg say, in their order."""
+    text = ENGINE.read_text()
+    paths: dict[str, list[str]] = {}
+    for name, pattern in re.findall(r"acl (\w+) path_reg (\S+)", text):
+        paths.setdefault(name, []).append(pattern)
+    allowed = re.findall(r"http-request allow if \{ method ([A-Z ]+) \} (\w+)", text)
+    assert re.search(r"allow[^\n]*\n\s+http-request deny", text)
+    return any(
+        method in methods.split() and any(re.search(one, path) for one in paths[name])
+        for methods, name in allowed
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "GET /_ping",
+        "GET /version",
+        "GET /v1.41/info",
+        "GET /v1.41/events",
+        "GET /v1.41/containers/json",
+        "POST /v1.41/containers/create",
+        "POST /v1.41/containers/4f6c/start",
+        "POST /v1.41/containers/gw-a-b-i1/kill",
+        "POST /v1.41/containers/4f6c/wait",
+        "POST /v1.41/containers/4f6c/unpause",
+        "GET /v1.41/containers/gw-a-b-i1/json",
+        "GET /v1.41/containers/4f6c/logs",
+        "DELETE /v1.41/containers/4f6c",
+        "GET /v1.41/images/registry.example.com:5000/team/charger-simulator:0.1.0/json",
+        "POST /v1.41/images/create",
+        "GET /v1.41/networks/charger-gateway_runtimes",
+    ],
+)
+def test_the_proxy_admits_what_the_driver_asks_for(asked: str) -> None:
+    assert _is_admitted(*asked.split())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "POST /v1.41/containers/4f6c/exec",
+        "POST /v1.41/containers/4f6c/update",
+        "POST /v1.41/containers/4f6c/attach",
+        "GET /v1.41/containers/4f6c/archive",
+        "PUT /v1.41/containers/4f6c/archive",
+        "GET /v1.41/containers/4f6c/export",
+        "POST /v1.41/build",
+        "POST /v1.41/containers/create/../../build",
+        "DELETE /v1.41/images/charger-simulator",
+        "POST /v1.41/images/load",
+        "POST /v1.41/networks/create",
+        "DELETE /v1.41/networks/bridge",
+        "GET /v1.41/volumes",
+        "POST /v1.41/volumes/create",
+        "POST /v1.41/swarm/init",
+        "GET /v1.41/secrets",
+    ],
+)
+def test_the_proxy_refuses_what_the_driver_never_asks_for(asked: str) -> None:
+    assert not _is_admitted(*asked.split())
