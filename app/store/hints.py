@@ -216,6 +216,23 @@ _SWEEP: Final = text(
 )
 
 
+_HURRY: Final = text(
+    """
+    WITH late AS (
+        SELECT id FROM runs WHERE status = 'active' AND hinted AND nudges > 0
+           AND (lease_until IS NULL OR lease_until < clock_timestamp())
+        ORDER BY id FOR UPDATE SKIP LOCKED)
+    UPDATE runs SET nudge_at = least(nudge_at, clock_timestamp()), nudges = 0
+    FROM late WHERE runs.id = late.id
+    """
+)
+
+
+def hurry(session: Session) -> None:
+    """What was hinted again and again in vain is late now: the broker was away, and is back."""
+    session.execute(_HURRY)
+
+
 def sweep(session: Session, *, nudge: float, longest: float, batch: int) -> Sequence[Hint]:
     """Hint again what nobody took up: its message was lost, or its worker died."""
     values: dict[str, Any] = {"nudge": nudge, "longest": longest, "batch": batch}

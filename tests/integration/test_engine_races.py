@@ -229,6 +229,25 @@ def test_an_unseen_start_is_looked_for_until_it_is_known(world: World) -> None:
     assert world.runs(charger_id)[-1].status == "done"
 
 
+def test_pauses_that_grew_while_the_broker_was_away_are_over_when_it_is_back(world: World) -> None:
+    charger_id = world.create()
+    for _ in range(6):
+        world.queue.flush()
+        world.lets_time_pass(60)
+        world.passes()
+    world.queue.flush()
+    world.passes()
+    assert not world.queue.waiting
+
+    world.keeper.hear_of_broker()
+    world.passes()
+
+    assert [hint.charger_id for hint in world.queue.waiting] == [charger_id]
+    world.queue.flush()
+    world.passes()
+    assert not world.queue.waiting
+
+
 def test_a_flushed_broker_loses_nothing(world: World) -> None:
     chargers = [world.create(f"CP-{number}") for number in range(20)]
     world.queue.flush()

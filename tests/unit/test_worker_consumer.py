@@ -1,4 +1,7 @@
-"""What Flower is sent: the worker's task events, a few in one message, and none forgotten at the end."""
+"""What Flower is sent: the worker's task events, a few in one message, and none forgotten at the end.
+
+And how soon a worker is back at a broker that was away.
+"""
 
 from __future__ import annotations
 
@@ -91,3 +94,27 @@ def test_a_worker_that_stops_sends_what_it_has_put_aside(worker: Any) -> None:
     dispatcher.send("task-succeeded", uuid="1")
     consumer.stop()
     assert flower.reads() == [["task-succeeded"]]
+
+
+def test_a_worker_tries_a_broker_that_is_away_every_two_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Celery("away", broker="redis://127.0.0.1:1", set_as_current=False)
+    app.conf.broker_connection_max_retries = None
+    consumer = Consumer.__new__(Consumer)
+    consumer.app = app
+    consumer.first_connection_attempt, consumer.broker_connection_retry_attempt = False, 0
+    slept: list[float] = []
+
+    class Enough(Exception):
+        """A minute is over."""
+
+    def let_time_pass(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) >= 60:
+            raise Enough
+
+    monkeypatch.setattr("kombu.utils.functional.sleep", let_time_pass)
+    with app.connection_for_read() as connection, pytest.raises(Enough):
+        consumer.ensure_connected(connection)
+    assert consumer.broker_connection_retry_attempt >= 30

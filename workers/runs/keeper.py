@@ -44,6 +44,8 @@ class Keeper:
         self._stopped = threading.Event()
         #: When each loop last ended a round, however it ended.
         self._turned = {"pass": time.monotonic(), "watch": time.monotonic()}
+        #: Set when the broker was away: what was hinted meanwhile is hinted again at the next pass.
+        self._broker_is_back = threading.Event()
         #: Set when the watch should look before its time.
         self._rung = threading.Event()
         self._threads = [
@@ -73,11 +75,21 @@ class Keeper:
         return cls._running is not None and cls._running.is_turning(patience_s)
 
     @classmethod
+    def hears_of_broker_in_this_process(cls) -> None:
+        """The broker answers again after it did not."""
+        if cls._running is not None:
+            cls._running.hear_of_broker()
+
+    @classmethod
     def stop_in_this_process(cls) -> None:
         """Let the threads end after what they do now."""
         if cls._running is not None:
             cls._running._stopped.set()
             cls._running._rung.set()
+
+    def hear_of_broker(self) -> None:
+        """The next pass need not wait for pauses that grew while the broker was away."""
+        self._broker_is_back.set()
 
     def _loop(
         self, name: str, pause: float, bell: threading.Event, work: Callable[[], bool]
@@ -128,6 +140,9 @@ class Keeper:
 
     def _sweep(self, session: Session) -> list[Hint]:
         clocks = self._clocks
+        if self._broker_is_back.is_set():
+            self._broker_is_back.clear()
+            hints.hurry(session)
         return list(
             hints.sweep(
                 session,
