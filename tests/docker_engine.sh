@@ -126,6 +126,9 @@ standins() {
         name=$(echo "$server" | sed 's/haproxy/proxy/' | tr '[:lower:]' '[:upper:]')
         echo "${name}_IMAGE=charger-gateway/$server:test"
     done
+    # An engine of ours may not give containers more than we have.
+    files=$(ulimit -H -n)
+    [ "$files" = unlimited ] || [ "$files" -ge 65536 ] || echo "NOFILE=$files"
 }
 
 is_ours() { [ "$(cat "/proc/$1/comm" 2>/dev/null)" = dockerd ]; }
