@@ -21,12 +21,15 @@ _IN_A_CONTAINER: Final = frozenset({"docker", "aws"})
 
 _UNREACHABLE: Final = {
     "dns": "The host name {host} does not resolve; correct ws_url.",
-    "refused": "Nothing listens at {host}; start the CSMS, or correct ws_url.",
-    "timeout": "{host} does not answer; check ws_url, and that no firewall is in between.",
-    "tls": "TLS with {host} failed; check its certificate, or GATEWAY_CA_FILE for a private authority.",
-    "network": "{host} cannot be reached over the network; check ws_url and the route.",
+    "refused": "Nothing listens at {place}; start the CSMS, or correct ws_url.",
+    "timeout": "{place} does not answer; check ws_url, and that no firewall is in between.",
+    "tls": "TLS with {place} failed; check its certificate, or GATEWAY_CA_FILE for a private authority.",
+    "network": "{place} cannot be reached over the network; check ws_url and the route.",
     "closed": "The CSMS closed the connection; its log may say why.",
 }
+
+#: How the simulator's sentence begins while faults that somebody ordered keep the CSMS away.
+_WIRE_FAULT: Final = "A wire fault"
 
 _REFUSED_STATUS: Final = {
     401: "The CSMS asks for credentials (HTTP 401); check the charger's identity and authorization_key.",
@@ -59,6 +62,8 @@ def advise(
 
 
 def _advise_unreachable(detail: Mapping[str, Any], ws_url: str, provider: str | None) -> str:
+    if str(detail.get("message")).startswith(_WIRE_FAULT):
+        return "A wire fault that was ordered keeps the CSMS away; wire-faults without an event ends it."
     host = _get_host(ws_url)
     if host in _LOCAL_NAMES and provider in _IN_A_CONTAINER:
         return (
@@ -70,7 +75,7 @@ def _advise_unreachable(detail: Mapping[str, Any], ws_url: str, provider: str | 
             f"The CSMS answered HTTP {detail['http_status']}; look at the CSMS, or correct ws_url."
         )
     text = _UNREACHABLE.get(str(detail.get("error")), "{host} cannot be reached; check ws_url.")
-    return text.format(host=host or "The CSMS")
+    return text.format(host=host or "The CSMS", place=_get_place(ws_url) or "The CSMS")
 
 
 def _advise_rejected(detail: Mapping[str, Any], ocpp_version: str) -> str:
@@ -97,3 +102,14 @@ def _get_host(ws_url: str) -> str:
         return urlsplit(ws_url).hostname or ""
     except ValueError:
         return ""
+
+
+def _get_place(ws_url: str) -> str:
+    """Host and port: the port may be what is wrong."""
+    try:
+        parts = urlsplit(ws_url)
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if host else ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from app.console import commands
-from app.errors import DependencyDown, GatewayError
+from app.errors import DependencyDown, GatewayError, SettingsInvalid
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -33,6 +33,10 @@ _INDEPENDENT: Final = (
     "backup",
     "restore",
     *(command.name for command in commands),
+)
+_NO_INSTALLATION: Final = (
+    "No gateway has run here yet: `gateway up` makes what is missing. "
+    "GATEWAY_DATA_DIR names another data folder."
 )
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -76,8 +80,17 @@ class Commands(click.Group):
         """Run; an error of ours ends the program with its message and code 1."""
         try:
             return super().invoke(ctx)
+        except SettingsInvalid as error:
+            click.echo(f"gateway: {error}", err=True)
+            if not any(name.startswith("GATEWAY_DATABASE_URL") for name in os.environ):
+                click.echo(_NO_INSTALLATION, err=True)
+            ctx.exit(1)
         except GatewayError as error:
             click.echo(f"gateway: {error}", err=True)
+            ctx.exit(1)
+        except PermissionError as error:
+            where = f" {error.filename}" if error.filename else ""
+            click.echo(f"gateway: This user may not use{where}: {error.strerror}.", err=True)
             ctx.exit(1)
 
 
@@ -95,6 +108,11 @@ def main(ctx: click.Context) -> None:
     """A self-hosted gateway that provisions simulated EV chargers on demand."""
     if ctx.invoked_subcommand not in _INDEPENDENT:
         _adopt(None)
+    if ctx.invoked_subcommand == "doctor":
+        from app.embedded.elsewhere import adopt_running
+        from app.embedded.folders import find_data_folder
+
+        adopt_running(find_data_folder(), os.environ)
 
 
 def _adopt(data_dir: str | None) -> None:

@@ -68,7 +68,10 @@ def evacuate(patience: float) -> None:
 
 @click.command()
 def doctor() -> None:
-    """Say what is well and what is not, and what to do; exit code 1 when something failed."""
+    """Say what is well and what is not, and what to do; exit code 1 when something failed.
+
+    It looks at the gateway on this user's data folder; GATEWAY_DATA_DIR names another.
+    """
     from app.settings import load_settings
     from workers.doctor import examine
     from workers.runtimes.ecs_doctor import Level

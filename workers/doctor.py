@@ -44,7 +44,8 @@ def _check_database(engine: Engine) -> Finding:
         current = is_current(engine)
     except SQLAlchemyError as error:
         advice = (
-            "See that PostgreSQL runs and that GATEWAY_DATABASE_URL is right (`gateway status`)."
+            "Does the gateway run (`gateway status`, `gateway up`)? With a PostgreSQL of your own: see that "
+            "it runs, and that GATEWAY_DATABASE_URL is right."
         )
         return _fail("database", f"It does not answer: {type(error).__name__}.", advice)
     if not current:

@@ -41,9 +41,9 @@ def list_docs(folder: Path = DOCS) -> dict[str, Path]:
 
 
 def read_title(page: Path) -> str:
-    """The first heading of a page."""
+    """The first heading of a page, as plain words."""
     found = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else page.stem
+    return found[1].replace("`", "") if found else page.stem
 
 
 #: A link to another page: served as HTML it has no `.md`, so that its headings can be linked to.

@@ -160,7 +160,7 @@ def status(ctx: click.Context, door: Door, /, *, charger: str, wait: bool, as_js
     from app.console.progress import follow_charger
 
     client = door.open()
-    charger_id, identity = find_charger(client, charger)
+    charger_id, identity = find_charger(client, charger, door.whose)
     path = f"{_ROOT}/{charger_id}/status"
     answer = follow_charger(client, path, quiet=as_json) if wait else client.call("GET", path)
     if as_json:
@@ -193,7 +193,7 @@ def _print_status(charger_id: str, identity: str, answer: dict[str, Any]) -> Non
         )
 
 
-def find_charger(client: Client, wanted: str) -> tuple[str, str]:
+def find_charger(client: Client, wanted: str, whose: str = "") -> tuple[str, str]:
     """(id, identity) of a charger named by either. Raises `CallFailed`."""
     from app.console.client import CallFailed
 
@@ -203,7 +203,7 @@ def find_charger(client: Client, wanted: str) -> tuple[str, str]:
     for one in client.list_all(_ROOT, {"identity": wanted}):
         if one["identity"] == wanted:
             return one["id"], wanted
-    raise CallFailed(f"No charger with the identity {wanted}.")
+    raise CallFailed(f"No charger with the identity {wanted}{whose}.")
 
 
 @chargers.command()
@@ -215,7 +215,7 @@ def find_charger(client: Client, wanted: str) -> tuple[str, str]:
 def logs(door: Door, *, charger: str, follow: bool, event: str, limit: int, as_json: bool) -> None:
     """Show the OCPP frames of a CHARGER, oldest first; with --json one object per line."""
     client = door.open()
-    charger_id, _ = find_charger(client, charger)
+    charger_id, _ = find_charger(client, charger, door.whose)
     path = f"{_ROOT}/{charger_id}/logs"
     try:
         for frame in _read_frames(client, path, event, limit, follow=follow):
@@ -265,7 +265,7 @@ def delete(
         if not yes and doomed:
             click.confirm(f"Delete {len(doomed)} chargers?", abort=True)
     else:
-        doomed = [(None, find_charger(client, one)[0]) for one in wanted]
+        doomed = [(None, find_charger(client, one, door.whose)[0]) for one in wanted]
     deleted = _delete_all(client, doomed, quiet=as_json)
     if as_json:
         print_json({"deleted": deleted})

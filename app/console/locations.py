@@ -115,8 +115,15 @@ def show(door: Door, *, location_id: str, as_json: bool) -> None:
 @door_options
 def delete(door: Door, *, location_id: str, cascade: bool, as_json: bool) -> None:
     """Delete a site."""
+    from app.console.client import CallFailed
+
     query = {"cascade": "true" if cascade else "false"}
-    door.open().call("DELETE", f"{_ROOT}/{location_id}", query=query)
+    try:
+        door.open().call("DELETE", f"{_ROOT}/{location_id}", query=query)
+    except CallFailed as refusal:
+        if (refusal.body or {}).get("code") != "location_not_empty":
+            raise
+        raise CallFailed("The location still has chargers; --cascade deletes them too.") from None
     print_json({"deleted": location_id}) if as_json else click.echo("Deleted.")
 
 

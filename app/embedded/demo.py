@@ -172,6 +172,9 @@ def _own_gateway(say: Say) -> Iterator[Stage]:
             yield Stage(state.base_url, token)
     except DemoFailed as failure:
         raise DemoFailed(f"{failure.message}\nThe logs are in {data}.") from failure
+    except KeyboardInterrupt:
+        shutil.rmtree(data)
+        raise DemoFailed("Stopped before its end; nothing is left.") from None
     shutil.rmtree(data)
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from app.embedded.credentials import Keyring
+from app.embedded.locking import find_owner
 from app.embedded.programs import Program
+from app.embedded.state import read_state
 
 #: What `--runtime` may say.
 CHOICES: Final = ("local", "docker", "ecs", "ecs-standin")
@@ -22,7 +26,7 @@ STANDIN: Final = "standin"
 LINK_HOST: Final = "GATEWAY_LINK_HOST"
 
 _REGION: Final = "us-east-1"
-#: The simulator's image, as `make images` names it; the stand-in runs our own simulator for it.
+#: The simulator's image, as docs/docker.md builds it; the stand-in runs our own simulator for it.
 _IMAGE: Final = "charger-simulator:0.1.0"
 #: AWS seconds per second: what takes ECS a minute takes here six seconds.
 _TIME_SCALE: Final = 10
@@ -70,6 +74,24 @@ def apply_runtime(
             "GATEWAY_ECS_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/gateway-execution",
         }
     return made
+
+
+def adopt_running(data: Path, environ: MutableMapping[str, str]) -> None:
+    """What only the gateway that runs on a folder knows: where its link is dialled, and that it was told `docker`.
+
+    What somebody set stays; nothing happens while no gateway runs there.
+    """
+    if environ.get("GATEWAY_LINK_URL") or (state := read_state(data / "state.json")) is None:
+        return
+    if find_owner(data / "lock") is None:
+        return
+    environ["GATEWAY_LINK_URL"] = state.link_url
+    if state.runtime == "docker" and not environ.get("GATEWAY_RUNTIME"):
+        link = {"link": urlsplit(state.link_url).port or 0}
+        keyring = Keyring(data / "secrets")
+        environ.update(
+            apply_runtime(environ, "docker", given=environ.keys(), keyring=keyring, ports=link)
+        )
 
 
 def make_standin(

@@ -113,7 +113,7 @@ def test_a_refused_order_is_one_sentence(me: Terminal) -> None:
         (f"chargers create CP-1 --ws-url {WS}", "has a live charger with the identity CP-1"),
         (f"chargers create CP/1 --ws-url {WS}", "body.identity: Must be 1 to 48"),
         (f"chargers create CP-2 --ws-url {WS} --model x", "Unknown model 'x'"),
-        ("chargers status CP-9", "No charger with the identity CP-9."),
+        ("chargers status CP-9", "No charger with the identity CP-9"),
         ("locations show nowhere", "No location with this id."),
     ):
         result = me.types(line)
@@ -226,7 +226,9 @@ def test_a_site_with_chargers_is_deleted_with_them_only_when_asked(
 ) -> None:
     location_id = open_site(acme).rsplit("/", 1)[1]
     acme.order(location_id=location_id)
-    assert me.types(f"locations delete {location_id}").exit_code == 1
+    refused = me.types(f"locations delete {location_id}")
+    assert refused.exit_code == 1
+    assert str(refused.exception).endswith("--cascade deletes them too.")
     assert me.types(f"locations delete {location_id} --cascade").exit_code == 0
     assert acme.get("/ocpp/chargers").json["total"] == 0
 

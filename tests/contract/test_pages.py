@@ -15,7 +15,7 @@ from app.api import pages
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "decisions").mkdir()
     (tmp_path / "guide.md").write_text(
-        "# The guide\n\nA <b>bold</b> | word\n\n<script>x</script>\n"
+        "# The `guide`\n\nA <b>bold</b> | word\n\n<script>x</script>\n"
     )
     (tmp_path / "decisions" / "0001-why.md").write_text("# Why\n")
     (tmp_path.parent / "secret.md").write_text("# Secret\n")
@@ -50,7 +50,8 @@ def test_a_guide_is_served_as_written_and_as_a_page(app: Flask, folder: Path) ->
     assert written.mimetype == "text/markdown"
     assert written.text == (folder / "guide.md").read_text()
     shown = client.get("/docs/guide").text
-    assert '<h1 id="the-guide">The guide</h1>' in shown
+    assert '<h1 id="the-guide">The <code>guide</code></h1>' in shown
+    assert "<title>The guide" in shown
     assert "<script>x" not in shown
     assert client.get("/docs/decisions/0001-why").status_code == 200
 
@@ -82,7 +83,7 @@ def test_programs_find_every_page(app: Flask, folder: Path) -> None:
     assert "[The guide](/docs/guide.md)" in index
     assert "[Why](/docs/decisions/0001-why.md)" in index
     full = client.get("/llms-full.txt").text
-    assert "# The guide" in full
+    assert "# The `guide`" in full
     assert "# Why" in full
 
 

@@ -18,7 +18,7 @@ def _advise(verdict: str, ws_url: str = "ws://csms.example:9000/ocpp", **detail:
     ("error", "words"),
     [
         ("dns", "csms.example does not resolve"),
-        ("refused", "Nothing listens at csms.example"),
+        ("refused", "Nothing listens at csms.example:9000;"),
         ("timeout", "does not answer"),
         ("tls", "certificate"),
         ("network", "cannot be reached"),
@@ -40,6 +40,24 @@ def test_localhost_inside_a_container_is_explained(provider: str, host: str) -> 
 def test_localhost_of_a_local_host_is_this_machine() -> None:
     said = _advise("csms_unreachable", "ws://localhost:9000", error="refused")
     assert said.startswith("Nothing listens at localhost")
+
+
+@pytest.mark.parametrize(
+    ("ws_url", "place"),
+    [
+        ("ws://csms.example/ocpp", "csms.example:80"),
+        ("wss://csms.example/ocpp", "csms.example:443"),
+        ("ws://[::1]:9000/ocpp", "[::1]:9000"),
+    ],
+)
+def test_the_port_is_told_too_for_it_may_be_what_is_wrong(ws_url: str, place: str) -> None:
+    assert f"Nothing listens at {place};" in _advise("csms_unreachable", ws_url, error="refused")
+
+
+@pytest.mark.parametrize("words", ["cut the connection.", "refuses connections."])
+def test_a_fault_that_was_ordered_is_not_blamed_on_the_network(words: str) -> None:
+    said = _advise("csms_unreachable", error="network", message=f"A wire fault {words}")
+    assert said.startswith("A wire fault that was ordered")
 
 
 def test_a_failing_csms_is_told_by_its_status() -> None:
