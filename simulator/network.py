@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from simulator import lifeline
 from simulator.behaviour import CommandRejected, Moment
 from simulator.effects import Abandon
 from simulator.wire import WireFaults, WireFaultsInvalid, parse_wire_faults
@@ -47,13 +48,24 @@ def set_faults(charger: Charger, command: Command, now: float) -> Mapping[str, A
     except WireFaultsInvalid as invalid:
         raise CommandRejected(str(invalid)) from None
     charger.cancel_timer("cut")
+    was_kept_away = charger.wire_faults is not None and charger.wire_faults.refusal(now) > 0
     charger.wire_faults = WireFaults(plan, now) if plan is not None else None
     charger.happen("wire_faults", dict(command.args))
+    if was_kept_away:
+        _hasten(charger, now)
     if plan is not None and plan.refuse_connect_s > 0 and charger.is_up:
         cut(charger, "", now)
     else:
         arm(charger, now)
     return {"active": plan is not None}
+
+
+def _hasten(charger: Charger, now: float) -> None:
+    """The faults that kept the CSMS away are not in force any more: connect after an ordinary pause."""
+    waits_until = charger.timers.get("reconnect")
+    if waits_until is not None:
+        lifeline.pause(charger, now)
+        charger.set_timer("reconnect", min(waits_until, charger.timers["reconnect"]))
 
 
 def arm(charger: Charger, now: float) -> None:

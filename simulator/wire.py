@@ -95,7 +95,10 @@ class WireFaults:
 
     def refusal(self, now: float) -> float:
         """Seconds for which no connection may be opened yet."""
-        return 0.0 if self.is_over(now) else max(0.0, self._refuses_until - now)
+        until = self._refuses_until
+        if self.ends_at is not None:
+            until = min(until, self.ends_at)
+        return max(0.0, until - now)
 
     def next_disconnect(self, now: float) -> float | None:
         """When to cut a connection that was opened now; None when never."""

@@ -348,3 +348,25 @@ def test_wire_faults_cut_the_connection_and_keep_it_away(version):
     assert bench.charger.is_up
     assert done(bench, "wire_faults") == {"active": False}
     assert "no wire fault" in refused(bench, "wire_faults", gremlins=1)
+
+
+@versions
+def test_when_wire_faults_are_ended_the_charger_does_not_wait_for_their_time(version):
+    bench = Bench(version)
+    done(bench, "wire_faults", refuse_connect_s=3600)
+    bench.wait(50)
+    assert not bench.charger.is_up
+    assert done(bench, "wire_faults") == {"active": False}
+    bench.wait(10)
+    assert bench.charger.is_up
+
+
+@versions
+def test_other_wire_faults_may_keep_the_csms_away_for_another_time(version):
+    bench = Bench(version)
+    done(bench, "wire_faults", refuse_connect_s=3600)
+    done(bench, "wire_faults", refuse_connect_s=30, seed=1)
+    bench.wait(20)
+    assert not bench.charger.is_up
+    bench.wait(30)
+    assert bench.charger.is_up

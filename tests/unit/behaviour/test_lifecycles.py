@@ -169,3 +169,9 @@ def test_a_cut_connection_stays_away_and_all_of_it_ends():
     assert faults.refusal(at) == 5
     assert faults.refusal(60) == 0
     assert faults.next_disconnect(60) is None
+
+
+def test_nothing_stays_away_for_longer_than_all_of_it_lasts():
+    faults = WireFaults(Plan(refuse_connect_s=3600, duration_s=20), 0)
+    assert faults.refusal(5) == 15
+    assert faults.refusal(20) == 0
