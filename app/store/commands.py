@@ -45,12 +45,21 @@ class NewCommand:
     id: str = field(default_factory=make_command_id)
 
 
+#: Whether a runtime can be given a command now. Wire faults concern the way to the CSMS, and may be what keeps a
+#: charger offline: they wait for no CSMS.
+_TAKES: Final = (
+    "({stage} = 'online' OR "
+    "({name} = 'wire_faults' AND {stage} IN ('connecting', 'registering', 'offline')))"
+)
+_CHARGER_TAKES: Final = _TAKES.format(stage="c.stage", name="k.name")
+
 _INSERT: Final = text(
-    """
+    f"""
     INSERT INTO commands (id, organization_id, charger_id, identity, name, args, event_type, ocpp_version,
                           state, created_at, expires_at)
     SELECT t.id, t.organization_id, t.charger_id, t.identity, t.name, t.args::jsonb, t.event_type,
-           t.ocpp_version, CASE WHEN c.stage = 'online' THEN 'received' ELSE 'deferred' END,
+           t.ocpp_version,
+           CASE WHEN {_TAKES.format(stage="c.stage", name="t.name")} THEN 'received' ELSE 'deferred' END,
            statement_timestamp() + t.place * interval '1 microsecond',
            clock_timestamp() + :expires_s * interval '1 second'
     FROM unnest(CAST(:id AS text[]), CAST(:organization_id AS text[]), CAST(:charger_id AS text[]),
@@ -69,8 +78,9 @@ def insert_many(
 ) -> dict[str, str]:
     """Insert commands and ring for their chargers at commit; id → `received` or `deferred`.
 
-    A command to a charger that is not online waits as `deferred` for at most `expires_s` seconds. Commands to one
-    charger are delivered in the order of this list.
+    A command to a charger that is not online waits as `deferred` for at most `expires_s` seconds; wire faults wait
+    only where no runtime is on the way to its CSMS. Commands to one charger are delivered in the order of this
+    list.
     """
     if not commands:
         return {}
@@ -122,13 +132,14 @@ class Delivery:
 
 # `everybody` is the regular look; otherwise only the chargers that were rung for.
 _DELIVERABLE: Final = text(
-    """
+    f"""
     SELECT k.id, k.charger_id, r.incarnation, r.session, k.name, k.args
     FROM commands AS k JOIN chargers AS c ON c.id = k.charger_id
     JOIN runtimes AS r ON r.charger_id = c.id AND r.incarnation = c.incarnation
     WHERE k.state IN ('received', 'deferred') AND k.expires_at > clock_timestamp()
       AND (:everybody OR k.charger_id = ANY(:charger_ids))
-      AND r.link_id = :link_id AND r.state <> 'gone' AND r.stop_requested_at IS NULL AND r.stage = 'online'
+      AND r.link_id = :link_id AND r.state <> 'gone' AND r.stop_requested_at IS NULL
+      AND {_TAKES.format(stage="r.stage", name="k.name")}
     ORDER BY k.created_at, k.id LIMIT :batch FOR UPDATE OF k SKIP LOCKED
     """
 )
@@ -229,14 +240,14 @@ _EXPIRED: Final = {
 }
 
 _EXPIRE: Final = text(
-    """
+    f"""
     WITH late AS (
         UPDATE commands SET state = 'expired', finished_at = clock_timestamp(), error = CAST(:expired AS jsonb)
         WHERE state IN ('received', 'deferred') AND expires_at <= clock_timestamp() RETURNING id),
     waiting AS (
         UPDATE commands AS k SET state = 'deferred'
         WHERE state = 'received' AND expires_at > clock_timestamp()
-          AND NOT EXISTS (SELECT FROM chargers AS c WHERE c.id = k.charger_id AND c.stage = 'online')
+          AND NOT EXISTS (SELECT FROM chargers AS c WHERE c.id = k.charger_id AND {_CHARGER_TAKES})
         RETURNING id),
     unanswered AS (
         UPDATE commands AS k SET state = 'failed', finished_at = clock_timestamp(),

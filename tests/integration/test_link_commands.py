@@ -80,6 +80,19 @@ def test_a_command_waits_until_its_charger_is_online(
     assert host.expect("command")["id"] == command_id
 
 
+def test_wire_faults_reach_a_charger_that_is_offline_for_they_may_be_the_reason(
+    world: World, host: FakeRuntime, added: Added
+) -> None:
+    host.tells_state(added, "offline", "csms_unreachable", error="network")
+    world.until(lambda: world.charger(added.charger_id).stage == "offline")
+    waits = world.command(added.charger_id)
+    ended = world.command(added.charger_id, name="wire_faults")
+    command = host.expect("command")
+    assert (command["id"], world.get_command(waits).state) == (ended, "deferred")
+    host.answers(command, "applied", result={"active": False})
+    world.until(lambda: _get_if(world, ended, "applied"))
+
+
 def test_a_command_that_waited_too_long_expires_and_is_not_delivered(
     world: World, host: FakeRuntime, added: Added
 ) -> None:
