@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -69,7 +70,13 @@ def csms(address: str, port: int, boot: str, interval: int, quiet: bool) -> None
 async def _run_csms(address: str, port: int, boot: str, interval: int, quiet: bool) -> None:
     server = Csms(interval_s=interval, on_frame=None if quiet else _print_frame)
     server.behave(boot=boot)
-    await server.start(address, port)
+    try:
+        await server.start(address, port)
+    except OSError as error:
+        reason = "in use" if error.errno == errno.EADDRINUSE else f"not to be had: {error.strerror}"
+        raise click.ClickException(
+            f"{address}:{port} is {reason}; --port names another, 0 any."
+        ) from None
     click.echo(f"CSMS at {server.url}")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

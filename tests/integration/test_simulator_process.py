@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -213,3 +214,17 @@ def test_orders_that_make_no_sense_are_refused_in_json(
     answer: Any = httpx.request(method, base + path)
     assert answer.status_code == status
     assert answer.json()["detail"]
+
+
+def test_a_csms_on_a_port_in_use_is_refused_in_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [sys.executable, "-m", "simulator", "csms", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == f"Error: 127.0.0.1:{port} is in use; --port names another, 0 any.\n"
