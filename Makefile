@@ -76,7 +76,7 @@ define install
 endef
 
 $(VENV)/.runs: pyproject.toml constraints.txt
-	$(call install,.)
+	$(call install,.[docker])
 	@touch $@
 
 $(VENV)/.tests: pyproject.toml constraints.txt

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -169,6 +170,9 @@ def _check_runtime(settings: Settings) -> list[Finding]:
 
 
 def _check_docker(settings: Settings) -> list[Finding]:
+    if find_spec("docker") is None:
+        advice = "Install the library `docker` where the workers run; in a clone `make clean up` does it."
+        return [_fail("docker client", "Its library is not installed.", advice)]
     from workers.runtimes import docker_doctor
     from workers.runtimes.docker_settings import DockerSettings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -56,3 +57,14 @@ def test_settings_of_ecs_that_are_missing_are_named(settings: Settings) -> None:
     findings = examine(replace(settings, runtime="ecs"))
     assert findings[-1].level is Level.FAIL
     assert "GATEWAY_ECS_IMAGE" in findings[-1].message
+
+
+def test_a_docker_client_that_is_not_installed_is_a_finding(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.doctor.find_spec", lambda _: None)
+    findings = {
+        finding.subject: finding for finding in examine(replace(settings, runtime="docker"))
+    }
+    assert findings["docker client"].level is Level.FAIL
+    assert "`docker`" in findings["docker client"].advice
