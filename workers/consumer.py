@@ -46,7 +46,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery ships no types
     def connect(self) -> Any:
         """The connection that tasks come from, at the start and whenever it was lost."""
         connection = super().connect()
-        if self.restart_count > 1:
+        if self.restart_count > 0:  # Celery counts from -1; 0 is the start
             Keeper.hears_of_broker_in_this_process()
         return connection
 

@@ -223,14 +223,14 @@ _HURRY: Final = text(
            AND (lease_until IS NULL OR lease_until < clock_timestamp())
         ORDER BY id FOR UPDATE SKIP LOCKED)
     UPDATE runs SET nudge_at = least(nudge_at, clock_timestamp()), nudges = 0
-    FROM late WHERE runs.id = late.id
+    FROM late WHERE runs.id = late.id RETURNING runs.id
     """
 )
 
 
-def hurry(session: Session) -> None:
-    """What was hinted again and again in vain is late now: the broker was away, and is back."""
-    session.execute(_HURRY)
+def hurry(session: Session) -> int:
+    """What was hinted again and again in vain is late now: the broker was away, and is back. How many."""
+    return len(session.execute(_HURRY).all())
 
 
 def sweep(session: Session, *, nudge: float, longest: float, batch: int) -> Sequence[Hint]:

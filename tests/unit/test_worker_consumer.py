@@ -6,13 +6,16 @@ And how soon a worker is back at a broker that was away.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
+from celery.bootsteps import CLOSE
 from kombu import Connection, Queue
 
 from workers.consumer import Consumer
+from workers.runs.keeper import Keeper
 
 
 class Loop:
@@ -118,3 +121,33 @@ def test_a_worker_tries_a_broker_that_is_away_every_two_seconds(
     with app.connection_for_read() as connection, pytest.raises(Enough):
         consumer.ensure_connected(connection)
     assert consumer.broker_connection_retry_attempt >= 30
+
+
+@pytest.mark.parametrize(("starts", "told"), [(1, 0), (2, 1), (3, 2)])
+def test_the_keeper_is_told_each_time_that_a_lost_broker_is_back(
+    monkeypatch: pytest.MonkeyPatch, starts: int, told: int
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(Keeper, "hears_of_broker_in_this_process", lambda: heard.append("back"))
+
+    class Step:
+        """The first part of a consumer's blueprint: connects, and loses the connection at once."""
+
+        state, steps = None, 0
+
+        def start(self, consumer: Consumer) -> None:
+            consumer.connect().close()
+            self.steps += 1
+            if self.steps < starts:
+                raise consumer.connection_errors[0]("lost")
+            self.state = CLOSE
+
+        def restart(self, consumer: Consumer) -> None:
+            """Nothing."""
+
+    app = Celery("lost", broker="memory://", set_as_current=False)
+    controller = SimpleNamespace(use_eventloop=False, semaphore=None)
+    consumer = Consumer(lambda _: None, app=app, hub=None, controller=controller)
+    consumer.blueprint = Step()
+    consumer.start()
+    assert len(heard) == told

@@ -142,7 +142,7 @@ class Keeper:
         clocks = self._clocks
         if self._broker_is_back.is_set():
             self._broker_is_back.clear()
-            hints.hurry(session)
+            log.info("the broker is back", extra={"hurried": hints.hurry(session)})
         return list(
             hints.sweep(
                 session,
