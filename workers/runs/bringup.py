@@ -240,7 +240,6 @@ def _intend(context: Context, session: Session, held: runs.Claim) -> _Intent | O
     charger.provider = intent.provider
     session.add(intent)
     session.flush()
-    session.refresh(intent)
     runtimes.show(session, charger.id, stage="scheduling", verdict="scheduling")
     return _Intent(intent, _NEVER)
 
