@@ -17,7 +17,7 @@ count() { docker compose ps -q "$1" | wc -l; }
 mkdir -p backups
 backup=backups/gateway-$(date +%Y%m%d-%H%M%S).dump
 say "backup: $backup"
-docker compose exec -T postgres pg_dump -U gateway -Fc gateway >"$backup"
+(umask 077 && docker compose exec -T postgres pg_dump -U gateway -Fc gateway >"$backup")
 
 say "images"
 if [ "${1:-}" = --pull ]; then docker compose pull -q api host; else docker compose build -q api host; fi

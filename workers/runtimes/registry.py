@@ -31,7 +31,7 @@ def _make_docker(settings: Settings, _: sessionmaker[Session]) -> Driver:
         from workers.runtimes.docker import DockerDriver, make_client
     except ImportError as error:
         raise RuntimeRejected(
-            "The Docker driver needs its client: pip install 'charger-gateway[docker]'.",
+            "The Docker driver needs its client: install the extra `docker` (`make up` does).",
             code="docker_client_missing",
             retryable=True,
         ) from error
