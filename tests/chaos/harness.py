@@ -102,16 +102,26 @@ class Chaos:
         self._settle(traffic)
         return self._judge(traffic, calm)
 
+    @property
+    def _round(self) -> tuple[str, ...]:
+        return choose_round(self.runtime, with_broker=self.broker is not None)
+
+    @property
+    def _has_long_faults(self) -> bool:
+        """A whole round has them; the short form has no time for them."""
+        return self.faults >= len(self._round)
+
     def _make_traffic(self) -> Traffic:
         tokens = {name: self._make_token(name) for name in _ORGANIZATIONS}
+        # Orders go on for about as long as the faults do: some last, and the two long ones take 80 s.
+        lasting_s = 80 if self._has_long_faults else 12
         return Traffic(
             self._read_base_url,
             tokens,
             self.judge.ws_url,
             self.seed,
             self.orders,
-            # Orders go on for about as long as the faults do: some last, and the two long ones take 80 s.
-            pace_s=4 * (self.faults * (self.pause_s + 3.5) + 80) / self.orders,
+            pace_s=4 * (self.faults * (self.pause_s + 3.5) + lasting_s) / self.orders,
             haste=HABITS[self.runtime].haste,
         )
 
@@ -133,12 +143,12 @@ class Chaos:
         chance = random.Random(self.seed)
         of_account = AccountFaults(self.account, chance) if self.account else None
         faults = Faults(self.gateway, self.broker_url, self.broker, chance, of_account)
-        round_ = choose_round(self.runtime, with_broker=self.broker is not None)
+        round_ = self._round
         names: list[str] = []
         while len(names) < self.faults:
             names += chance.sample(round_, len(round_))
         names = names[: self.faults]
-        if self.faults >= len(round_):
+        if self._has_long_faults:
             names[self.faults // 2 : self.faults // 2] = [
                 *(["stop_broker_for_a_minute"] if self.broker else []),
                 *(["kill_supervisor"] if self.account is None else []),
