@@ -2,6 +2,8 @@
 # A Docker engine for tests on a machine where none runs, and images where no registry can be reached.
 #
 #   tests/docker_engine.sh install     install what `start` and `images` need, by apt-get; nothing else installs
+#   tests/docker_engine.sh compose     fetch Debian 13's `docker compose` into ~/.docker (or $DOCKER_CONFIG), where
+#                                      there is none
 #   tests/docker_engine.sh start       start an engine of our own (or use the one that answers already), print
 #                                      `export DOCKER_HOST=...`; everything else goes to standard error
 #   tests/docker_engine.sh images      make the base image and build with it what tests run; `images gateway
@@ -39,6 +41,26 @@ install() {
     # A package's own service is not started where policy-rc.d forbids it; ours is.
     { apt-get update && apt-get install -y --no-install-recommends docker.io iptables debootstrap; } >&2 ||
         give_up "apt-get cannot install docker.io, iptables and debootstrap"
+}
+
+compose() {
+    need docker apt-get dpkg-deb
+    docker compose version >&2 2>/dev/null && return 0
+    plugins=${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins
+    # The sources of this machine stay as they are: one of our own, from the mirror that they name.
+    # shellcheck disable=SC2016  # apt-get's variable
+    mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' | head -n 1)}
+    [ -n "$mirror" ] || give_up "apt-get knows no mirror of Debian; set DEBIAN_MIRROR"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    mkdir -p "$work/lists/partial" "$work/cache" "$plugins"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
+    set -- -qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- \
+        -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
+    { cd "$work" && apt-get "$@" update && apt-get "$@" download docker-compose && dpkg-deb -x ./*.deb "$work"; } >&2 ||
+        give_up "Debian's package docker-compose cannot be fetched"
+    cp "$work/usr/libexec/docker/cli-plugins/docker-compose" "$plugins/"
+    docker compose version >&2 || give_up "the plugin in $plugins does not run here"
 }
 
 start() {
@@ -150,6 +172,6 @@ stop() {
 verb=${1:-}
 [ $# -gt 0 ] && shift
 case $verb in
-install | start | images | standins | stop) "$verb" "$@" ;;
+install | compose | start | images | standins | stop) "$verb" "$@" ;;
 *) sed -n '2,18p' "$0" >&2; exit 2 ;;
 esac
