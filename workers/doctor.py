@@ -106,7 +106,11 @@ def _check_installation(session: Session, settings: Settings) -> Finding:
 def _check_link(session: Session, settings: Settings) -> Finding:
     if links.is_alive(session, away_s=settings.engine.link_away_s):
         return _ok("link", f"It was heard of; runtimes dial {settings.link_url}.")
-    return _fail("link", "No link was heard of lately.", "Start one: `gateway link`.")
+    return _fail(
+        "link",
+        "No link was heard of lately.",
+        "Start one: `gateway link`, on Compose `docker compose up -d link`.",
+    )
 
 
 def _check_hosts(session: Session, settings: Settings) -> Finding:
@@ -120,7 +124,11 @@ def _check_hosts(session: Session, settings: Settings) -> Finding:
         {"away": settings.engine.link_away_s},
     ).one()
     if not row.hosts:
-        return _fail("hosts", "No simulator host is connected.", "Start one: `gateway host`.")
+        return _fail(
+            "hosts",
+            "No simulator host is connected.",
+            "Start one: `gateway host`, on Compose `docker compose up -d host`.",
+        )
     message = f"{row.hosts} connected, room for {row.room} chargers, {row.taken} taken."
     if row.taken >= 0.9 * row.room:
         return Finding(Level.WARN, "hosts", message, "Start another host, or use Docker or ECS.")
