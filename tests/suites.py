@@ -74,7 +74,9 @@ def _run(suite: str, absent: Mapping[str, str], arguments: list[str]) -> Outcome
     command = [sys.executable, "-m", "pytest", "-q", "--durations=3", str(_HERE / suite)]
     command += ["-m", " and ".join(f"not {name}" for name in absent)] if absent else []
     if suite not in _ALONE:
-        processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
+        # Tests of servers and processes wait a good part of their time; whole gateways fill the cores.
+        waiting = int(suite == "integration")
+        processes = min((os.cpu_count() or 1) + waiting, _MOST_PROCESSES)
         # A file stays in one process: what its tests share is made once.
         command += ["-n", str(processes), "--dist", "loadfile"]
     command += arguments
