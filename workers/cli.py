@@ -74,7 +74,7 @@ def doctor() -> None:
     """
     from app.settings import load_settings
     from workers.doctor import examine
-    from workers.runtimes.ecs_doctor import Level
+    from workers.runtimes.findings import Level
 
     findings = examine(load_settings())
     for found in findings:

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.store import links
 from migrations import is_current
 from workers.runtimes.base import RuntimeTrouble
-from workers.runtimes.ecs_doctor import Finding, Level
+from workers.runtimes.findings import Finding, Level
 
 #: An active run may be behind by this much before somebody should look, seconds.
 _BEHIND_S = 60

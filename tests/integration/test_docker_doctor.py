@@ -9,7 +9,7 @@ import pytest
 from tests.docker_world import DockerWorld, make_docker_world, needs_docker
 from workers.runtimes.docker_doctor import examine
 from workers.runtimes.docker_settings import DockerSettings
-from workers.runtimes.ecs_doctor import Finding, Level
+from workers.runtimes.findings import Finding, Level
 
 pytestmark = needs_docker
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.settings import Settings
 from app.store import links
 from workers.doctor import examine
-from workers.runtimes.ecs_doctor import Level
+from workers.runtimes.findings import Level
 
 
 def _levels(settings: Settings) -> dict[str, Level]:

@@ -10,7 +10,7 @@ import pytest
 from app.settings import Settings
 from tests.ecs_cloud import ACCESS_KEY, EXEC_ROLE, Cloud, open_cloud
 from workers.doctor import examine
-from workers.runtimes.ecs_doctor import Finding, Level
+from workers.runtimes.findings import Finding, Level
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulator:1"
 OF_THE_ACCOUNT = {

@@ -16,7 +16,7 @@ from workers.runtimes.base import RuntimeTrouble
 from workers.runtimes.docker import make_client
 from workers.runtimes.docker_request import LABEL_INSTALL, is_loopback
 from workers.runtimes.docker_settings import DockerSettings
-from workers.runtimes.ecs_doctor import Finding, Level
+from workers.runtimes.findings import Finding, Level
 
 #: The Engine API that the driver's requests are written for: Docker 20.10.
 _API: Final = (1, 41)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +17,7 @@ from workers.runtimes.base import RuntimeRejected
 from workers.runtimes.ecs_cost import describe_cost
 from workers.runtimes.ecs_request import choose_link_url
 from workers.runtimes.ecs_settings import EcsSettings
+from workers.runtimes.findings import Finding, Level
 
 #: Service Quotas, service `fargate`: vCPUs of tasks on demand and on Spot.
 _QUOTAS: Final = {"fargate": "L-3032A538", "fargate_spot": "L-36FBB829"}
@@ -33,25 +32,6 @@ _DENIED: Final = (
     "UnauthorizedOperation",
     "UnauthorizedException",
 )
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report."""
-
-    level: Level
-    subject: str
-    message: str
-    #: What to do; empty when all is well.
-    advice: str = ""
 
 
 MakeClient = Callable[[str], Any]

@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from tests.ecs_cloud import EXEC_ROLE, Cloud, open_cloud
 from workers.runtimes.ecs_cost import describe_cost, estimate_cost
-from workers.runtimes.ecs_doctor import Finding, Level, examine
+from workers.runtimes.ecs_doctor import examine
 from workers.runtimes.ecs_settings import EcsSettings
+from workers.runtimes.findings import Finding, Level
 
 LINK = "wss://gateway.example/link"
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
