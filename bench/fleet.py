@@ -29,24 +29,13 @@ from bench.judge import Judge, open_judge
 from bench.programs import list_family, read_cpu, read_peak, run_program, wait_until
 from bench.stack import Supervisor
 from tests.gateways import Gateway, make_data_folder, run_gateway
+from tests.orders import HARDWARE, SITE
 
 _STEPS: Final = 4
 #: As `bench.bare_worker` has them, which only a worker can import.
 _QUEUE: Final = "floor"
 _TASK: Final = "bench.change_row"
 _ALONE: Final = 5
-_HARDWARE: Final = {
-    "brand_slug": "wallbox",
-    "model_slug": "wallbox-pulsar-plus",
-    "connector_type": "Type2",
-}
-_SITE: Final = {
-    "name": "Bench",
-    "address": "1 Main Street",
-    "city": "Paris",
-    "country": "FR",
-    "coordinates": {"latitude": 48.8, "longitude": 2.3},
-}
 
 
 @dataclass
@@ -152,7 +141,7 @@ class Fleet:
     def order_one(self) -> float:
         """Seconds until a charger of the small organization is READY."""
         self._number += 1
-        order = {**_HARDWARE, "identity": f"ONE-{self._number}", "ws_url": self.judge.ws_url}
+        order = {**HARDWARE, "identity": f"ONE-{self._number}", "ws_url": self.judge.ws_url}
         began = time.monotonic()
         status_url = ask(self.small, "POST", "/ocpp/chargers", json=order)["status_url"]
         while True:
@@ -165,9 +154,9 @@ class Fleet:
 
     def order_many(self, count: int) -> Order:
         """One order of so many, and a single one of the other organization in the middle of it."""
-        site = ask(self.big, "POST", "/ocpp/locations", json=_SITE)
+        site = ask(self.big, "POST", "/ocpp/locations", json=SITE)
         group = {
-            "template": {**_HARDWARE, "ws_url": self.judge.ws_url, "identity_prefix": "FLEET-"},
+            "template": {**HARDWARE, "ws_url": self.judge.ws_url, "identity_prefix": "FLEET-"},
             "chargers_number": count,
         }
         ready = "chargers WHERE status = 'READY' AND job_id IS NOT NULL"

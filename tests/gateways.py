@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+import httpx
 import psutil
 import psycopg
 
@@ -188,6 +189,14 @@ class Gateway:
         """A connection to its database."""
         url = (self.data / "secrets" / "database_url").read_text()
         return psycopg.connect(get_dsn(url), autocommit=True, connect_timeout=5)
+
+    @contextlib.contextmanager
+    def open_client(self) -> Iterator[httpx.Client]:
+        """A client of its API, with the token that `up` made."""
+        state = self.read_state()
+        headers = {"Authorization": f"Bearer {Path(state['token_file']).read_text().strip()}"}
+        with httpx.Client(base_url=state["base_url"], headers=headers, timeout=30) as client:
+            yield client
 
     def _find_child(self, name: str) -> dict[str, Any]:
         children = {child["name"]: child for child in self.read_state()["children"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,22 +11,9 @@ import pytest
 
 from tests.gateways import Gateway, eventually, make_data_folder, make_environment
 from tests.judges import Judge
+from tests.orders import HARDWARE, SITE
 from tests.servers import Valkey, make_folder
 from tests.sizes import CROWD, CROWD_PATIENCE_S
-
-TEMPLATE = {
-    "brand_slug": "wallbox",
-    "model_slug": "wallbox-pulsar-plus",
-    "connector_type": "Type2",
-    "identity_prefix": "BULK-",
-}
-SITE = {
-    "name": "Site",
-    "address": "1 Rue",
-    "city": "Paris",
-    "country": "FR",
-    "coordinates": {"latitude": 1, "longitude": 2},
-}
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +37,7 @@ def own_gateway(broker: Valkey) -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(own_gateway: Gateway) -> Iterator[httpx.Client]:
-    state = own_gateway.read_state()
-    headers = {"Authorization": f"Bearer {Path(state['token_file']).read_text()}"}
-    with httpx.Client(base_url=state["base_url"], headers=headers, timeout=30) as client:
+    with own_gateway.open_client() as client:
         yield client
 
 
@@ -68,7 +52,10 @@ def test_a_bulk_order_survives_two_killed_worker_groups_and_a_flushed_broker(
     own_gateway: Gateway, broker: Valkey, client: httpx.Client, judge: Judge
 ) -> None:
     site = f"/ocpp/locations/{client.post('/ocpp/locations', json=SITE).json()['id']}"
-    group = {"template": TEMPLATE | {"ws_url": judge.ws_url}, "chargers_number": CROWD}
+    group = {
+        "template": {**HARDWARE, "identity_prefix": "BULK-", "ws_url": judge.ws_url},
+        "chargers_number": CROWD,
+    }
     accepted = client.post(f"{site}/chargers", json=[group])
     assert accepted.status_code == 202
     path = accepted.json()["status_url"]

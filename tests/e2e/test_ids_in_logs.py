@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,13 +12,9 @@ import pytest
 from tests.e2e.conftest import QUICK
 from tests.gateways import Gateway, eventually, make_data_folder, make_environment
 from tests.judges import Judge
+from tests.orders import HARDWARE
 
 Lines = list[dict[str, Any]]
-HARDWARE = {
-    "brand_slug": "wallbox",
-    "model_slug": "wallbox-pulsar-plus",
-    "connector_type": "Type2",
-}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +30,7 @@ def gateway() -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[httpx.Client]:
-    state = gateway.read_state()
-    headers = {"Authorization": f"Bearer {Path(state['token_file']).read_text().strip()}"}
-    with httpx.Client(base_url=state["base_url"], headers=headers, timeout=30) as client:
+    with gateway.open_client() as client:
         yield client
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,21 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.gateways import Gateway, eventually, make_data_folder
 from tests.judges import Judge
+from tests.orders import HARDWARE, SITE
 
 ORDERED, DELETED, STOPPED = 30, 10, 5
-SITE = {
-    "name": "Depot",
-    "address": "1 Rue",
-    "city": "Paris",
-    "country": "FR",
-    "coordinates": {"latitude": 1, "longitude": 2},
-}
-TEMPLATE = {
-    "brand_slug": "wallbox",
-    "model_slug": "wallbox-pulsar-plus",
-    "connector_type": "Type2",
-    "identity_prefix": "METER-",
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +30,7 @@ def counted() -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(counted: Gateway) -> Iterator[httpx.Client]:
-    state = counted.read_state()
-    headers = {"Authorization": f"Bearer {Path(state['token_file']).read_text()}"}
-    with httpx.Client(base_url=state["base_url"], headers=headers, timeout=30) as client:
+    with counted.open_client() as client:
         yield client
 
 
@@ -76,7 +61,10 @@ def _ask(gateway: Gateway, statement: str) -> dict[Any, float]:
 
 def _order_and_change(gateway: Gateway, client: httpx.Client, ws_url: str) -> None:
     site = client.post("/ocpp/locations", json=SITE).json()["id"]
-    group = {"template": TEMPLATE | {"ws_url": ws_url}, "chargers_number": ORDERED}
+    group = {
+        "template": {**HARDWARE, "identity_prefix": "METER-", "ws_url": ws_url},
+        "chargers_number": ORDERED,
+    }
     job = client.post(f"/ocpp/locations/{site}/chargers", json=[group]).json()["status_url"]
     eventually(lambda: client.get(job).json()["status"] == "READY", "the bulk order is carried out")
     ids = [one["id"] for one in client.get("/ocpp/chargers", params={"limit": 100}).json()["data"]]
